@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# husk. `make run` boots a program in a microVM, `make test` runs every test; both install what
+# they need first. `make help` lists the rest.
+#
+# make CC=clang             another compiler
+# make SAN=address,undefined check    unit tests under sanitizers (or SAN=thread)
+
+comma := ,
+CC := gcc
+MUSL_CC := musl-gcc
+SAN :=
+PREFIX := /usr/local
+DESTDIR :=
+TOP := build
+BUILD := $(TOP)$(if $(SAN),/san-$(subst $(comma),-,$(SAN)))$(if $(filter-out gcc,$(CC)),/$(CC))
+
+CPPFLAGS := -D_GNU_SOURCE -Ivmm -Ivirtio -Ijailer -Irootfs -Itests/unit
+WARNINGS := -Wall -Wextra -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wformat=2 \
+	-Wcast-qual -Wvla -Wundef -Werror
+CFLAGS := -std=gnu17 -O2 -g $(WARNINGS) -fPIE -ffunction-sections -fdata-sections
+ifeq ($(SAN),)
+CFLAGS += -fstack-protector-strong -D_FORTIFY_SOURCE=2
+LDFLAGS := -static-pie -Wl,-z,relro,-z,now -Wl,--gc-sections
+else
+CFLAGS += -fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer
+LDFLAGS := -fsanitize=$(SAN) -pie
+endif
+LDLIBS := -ljansson -lpthread
+
+# What each program is made of.
+HUSK_OBJS := $(patsubst %,$(BUILD)/%.o,$(basename $(wildcard vmm/*.c vmm/*.S virtio/*.c)))
+LIB_OBJS := $(filter-out $(BUILD)/vmm/main.o,$(HUSK_OBJS))
+INIT_SRCS := $(wildcard rootfs/init*.c)
+INIT_LIB_OBJS := $(BUILD)/rootfs/init_parse.o
+TEST_LIB_OBJS := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/unit/fake_*.c))
+UNITS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/test_*.c))
+GUEST_LIB := tests/guest/guest.c tests/guest/start.S
+GUESTS := $(patsubst tests/guest/%.c,$(TOP)/guest/%,$(filter-out $(GUEST_LIB),$(wildcard tests/guest/*.c)))
+
+.PHONY: all husk kernel rootfs guests run shell test check units lint check-layers golden \
+	install clean help setup-run setup-test
+.DELETE_ON_ERROR:
+.SECONDARY:
+
+all: husk kernel rootfs ## husk, its guest kernel and its root file system
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
+
+# husk
+
+husk: $(BUILD)/husk
+
+$(BUILD)/husk: $(HUSK_OBJS)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+$(BUILD)/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+$(BUILD)/%.o: %.S
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) -DINIT_BLOB_PATH='"$(TOP)/rootfs/init"' -MMD -MP -c -o $@ $<
+
+# The guest's init is data of husk.
+$(BUILD)/vmm/init_blob.o: $(TOP)/rootfs/init
+
+# Small: it is unpacked at each boot.
+$(TOP)/rootfs/init: $(INIT_SRCS) $(wildcard rootfs/*.h)
+	@mkdir -p $(@D)
+	$(MUSL_CC) -std=gnu17 -D_GNU_SOURCE -Irootfs -Os $(WARNINGS) -ffunction-sections \
+		-fdata-sections -fno-asynchronous-unwind-tables -static -s -Wl,--gc-sections \
+		-Wl,-z,noseparate-code -o $@ $(INIT_SRCS)
+
+# The kernel is kept outside of the tree, under a name made from all that went in.
+kernel: | $(TOP)
+	@path=$$(kernel-config/build) && ln -sfn "$$path/vmlinux" $(TOP)/vmlinux
+
+rootfs: $(TOP)/rootfs.img
+
+$(TOP)/rootfs.img: rootfs/build-image | $(TOP)
+	rootfs/build-image $@
+
+$(TOP):
+	@mkdir -p $@
+
+# Two commands for a newcomer
+
+setup-run:
+	@tests/setup build kernel rootfs rig
+
+setup-test:
+	@tests/setup build kernel rootfs rig test
+
+run: setup-run ## boot a microVM, run a small program in it
+	@$(MAKE) --no-print-directory -s all $(TOP)/disk.img
+	@tests/rig/auto -- $(TOP)/husk run --timing --drive $(TOP)/disk.img -- sh -c "$$(cat rootfs/hello)"
+
+shell: setup-run ## an interactive shell in a microVM
+	@$(MAKE) --no-print-directory -s all
+	@tests/rig/auto -- $(TOP)/husk run --net none -- sh -l
+
+$(TOP)/disk.img: | $(TOP)
+	@truncate -s 16M $@ && mke2fs -q -t ext4 $@
+
+test: setup-test ## every test, native and in real guests
+	@tests/run-all
+
+# Tests, by part
+
+check: units lint ## the quick part: unit tests and static checks
+
+units: $(UNITS) ## unit tests (cmocka), no KVM
+	@tests/unit/run $(UNITS)
+
+$(BUILD)/tests/unit/test_%: $(BUILD)/tests/unit/test_%.o $(TEST_LIB_OBJS) $(LIB_OBJS) $(INIT_LIB_OBJS)
+	$(CC) $(filter-out -static-pie,$(LDFLAGS)) -pie -o $@ $^ $(LDLIBS) -lcmocka
+
+guests: $(GUESTS) ## freestanding guests for tests
+
+$(TOP)/guest/%: tests/guest/%.c $(GUEST_LIB) $(wildcard tests/guest/*.h tests/guest/*.ld)
+	@mkdir -p $(@D)
+	$(CC) -std=gnu17 -O2 $(WARNINGS) -ffreestanding -nostdlib -static -fno-pie \
+		-mno-red-zone -mgeneral-regs-only -fno-stack-protector -fcf-protection=none \
+		-Wl,--build-id=none -Wl,-T,tests/guest/guest.ld -o $@ $< $(GUEST_LIB)
+
+golden: husk ## messages and exit statuses of bad input
+	@tests/golden/run $(TOP)/husk
+
+# Static checks
+
+C_FILES := $(wildcard vmm/*.[ch] virtio/*.[ch] jailer/*.[ch] rootfs/*.[ch] tests/unit/*.[ch] tests/guest/*.[ch])
+TIDY_STAMPS := $(patsubst %.c,$(TOP)/lint/%.tidy,$(filter vmm/%.c virtio/%.c jailer/%.c,$(C_FILES)))
+
+lint: check-layers $(TOP)/lint/format $(TOP)/lint/cppcheck $(TIDY_STAMPS) ## style and static analysis
+
+$(TOP)/lint/format: $(C_FILES) .clang-format
+	@mkdir -p $(@D)
+	clang-format --dry-run -Werror $(C_FILES)
+	@touch $@
+
+$(TOP)/lint/cppcheck: $(C_FILES)
+	@mkdir -p $(@D)
+	cppcheck -q --std=c11 --error-exitcode=1 --inline-suppr --suppressions-list=tests/cppcheck.txt \
+		-D__x86_64__ -Ivmm -Ivirtio -Irootfs vmm virtio rootfs
+	@touch $@
+
+$(TOP)/lint/%.tidy: %.c .clang-tidy $(wildcard vmm/*.h virtio/*.h)
+	@mkdir -p $(@D)
+	clang-tidy --quiet --warnings-as-errors='*' $< -- -std=gnu17 $(CPPFLAGS) 2>/dev/null
+	@touch $@
+
+check-layers: ## who may include whom
+	@tests/check-layers
+
+# Installation
+
+install: all ## husk with kernel and root file system, under PREFIX
+	install -D -m 755 $(TOP)/husk $(DESTDIR)$(PREFIX)/bin/husk
+	install -D -m 644 $(TOP)/vmlinux $(DESTDIR)$(PREFIX)/share/husk/vmlinux
+	install -D -m 644 $(TOP)/rootfs.img $(DESTDIR)$(PREFIX)/share/husk/rootfs.img
+
+clean: ## what was built here; the kernel's cache stays
+	rm -rf $(TOP)
+
+-include $(HUSK_OBJS:.o=.d) $(TEST_LIB_OBJS:.o=.d) $(UNITS:=.d) $(INIT_LIB_OBJS:.o=.d)

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "guest_mem.h"
+#include "util.h"
+
+#define LOW_SIZE KIB(64)
+#define HIGH_BASE GIB(4)
+#define HIGH_SIZE KIB(32)
+
+static int setup(void **state)
+{
+	static struct guest_mem mem;
+
+	mem = (struct guest_mem){0};
+	assert_int_equal(guest_mem_map(&mem, 0, LOW_SIZE), 0);
+	assert_int_equal(guest_mem_map(&mem, HIGH_BASE, HIGH_SIZE), 0);
+	*state = &mem;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct guest_mem *mem = *state;
+
+	guest_mem_fini(mem);
+	assert_int_equal(mem->nr_regions, 0);
+	return 0;
+}
+
+static void ranges_are_checked_whole(void **state)
+{
+	const struct guest_mem *mem = *state;
+	static const struct {
+		gpa_t gpa;
+		uint64_t len;
+		bool there;
+	} cases[] = {
+		{0, 1, true},
+		{0, LOW_SIZE, true},
+		{LOW_SIZE - 1, 1, true},
+		{HIGH_BASE, HIGH_SIZE, true},
+		{HIGH_BASE + HIGH_SIZE - 1, 1, true},
+		{0, 0, false},
+		{LOW_SIZE - 1, 0, false},
+		{0, LOW_SIZE + 1, false},
+		{1, LOW_SIZE, false},
+		{LOW_SIZE - 1, 2, false},
+		{LOW_SIZE, 1, false},
+		{HIGH_BASE - 1, 1, false},
+		{HIGH_BASE - 1, 2, false},
+		{HIGH_BASE, HIGH_SIZE + 1, false},
+		{HIGH_BASE + HIGH_SIZE, 1, false},
+		/* From one region to the next, and sums that wrap. */
+		{0, HIGH_BASE + HIGH_SIZE, false},
+		{1, UINT64_MAX, false},
+		{0, UINT64_MAX, false},
+		{UINT64_MAX, 1, false},
+		{UINT64_MAX, 2, false},
+		{HIGH_BASE, UINT64_MAX - HIGH_BASE + 1, false},
+		{HIGH_BASE, UINT64_MAX, false},
+	};
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(cases); i++)
+		assert_int_equal(guest_mem_ptr(mem, cases[i].gpa, cases[i].len) != NULL,
+				 cases[i].there);
+	assert_ptr_equal(guest_mem_ptr(mem, 100, 1), (char *)guest_mem_ptr(mem, 0, 1) + 100);
+	assert_int_equal(guest_mem_size(mem), LOW_SIZE + HIGH_SIZE);
+}
+
+static void regions_are_checked(void **state)
+{
+	struct guest_mem *mem = *state;
+	char host[1]; /* never touched */
+
+	assert_int_equal(guest_mem_add(mem, HIGH_BASE + HIGH_SIZE + 1, 4096, host), -EINVAL);
+	assert_int_equal(guest_mem_add(mem, GIB(8), 0, host), -EINVAL);
+	assert_int_equal(guest_mem_add(mem, GIB(8), 100, host), -EINVAL);
+	assert_int_equal(guest_mem_add(mem, 0 - 4096ull, 4096, host), -EINVAL);
+	assert_int_equal(guest_mem_add(mem, 0 - 4096ull, 8192, host), -EINVAL);
+	/* Below, over and at the end of the last one. */
+	assert_int_equal(guest_mem_add(mem, MIB(1), 4096, host), -EINVAL);
+	assert_int_equal(guest_mem_add(mem, HIGH_BASE + 4096, 4096, host), -EINVAL);
+	assert_int_equal(guest_mem_add(mem, HIGH_BASE + HIGH_SIZE, 4096, host), -EINVAL);
+	assert_int_equal(guest_mem_map(mem, HIGH_BASE, 4096), -EINVAL);
+	assert_int_equal(guest_mem_add(mem, GIB(8), 4096, host), 0);
+	assert_int_equal(guest_mem_add(mem, GIB(9), 4096, host), 0);
+	assert_int_equal(guest_mem_add(mem, GIB(10), 4096, host), -ENOSPC);
+	mem->nr_regions = 2;
+}
+
+static void copies_all_or_nothing(void **state)
+{
+	const struct guest_mem *mem = *state;
+	char data[4] = "....";
+
+	assert_int_equal(guest_mem_write(mem, LOW_SIZE - 4, "husk", 4), 0);
+	assert_int_equal(guest_mem_read(mem, LOW_SIZE - 4, data, 4), 0);
+	assert_memory_equal(data, "husk", 4);
+	assert_int_equal(guest_mem_write(mem, LOW_SIZE - 3, "XXXX", 4), -EFAULT);
+	assert_int_equal(guest_mem_read(mem, LOW_SIZE - 3, data, 4), -EFAULT);
+	assert_memory_equal(data, "husk", 4);
+	assert_int_equal(guest_mem_read(mem, LOW_SIZE - 4, data, 4), 0);
+	assert_memory_equal(data, "husk", 4);
+	/* Nothing can be copied anywhere. */
+	assert_int_equal(guest_mem_read(mem, UINT64_MAX, data, 0), 0);
+	assert_int_equal(guest_mem_write(mem, UINT64_MAX, data, 0), 0);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(ranges_are_checked_whole),
+		TEST(regions_are_checked),
+		TEST(copies_all_or_nothing),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

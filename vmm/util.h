@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Small helpers for everyone: log lines, cleanup attributes, parsing of numbers, the clock.
+ *
+ * The log functions write one line to standard error and may be called from any thread; the
+ * rest is silent and pure.
+ */
+#ifndef HUSK_UTIL_H
+#define HUSK_UTIL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
+#define MIN(a, b) ((a) < (b) ? (a) : (b))
+#define MAX(a, b) ((a) > (b) ? (a) : (b))
+#define ALIGN_DOWN(x, a) ((x) & ~((a)-1))
+#define ALIGN_UP(x, a) ALIGN_DOWN((x) + (a)-1, (a))
+#define container_of(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
+
+#define KIB(n) ((uint64_t)(n) << 10)
+#define MIB(n) ((uint64_t)(n) << 20)
+#define GIB(n) ((uint64_t)(n) << 30)
+
+/*
+ * Log
+ *
+ * A file either logs or is silent; its header says which. log_error is for the one line that
+ * tells why something ended; log_info shows with --verbose only.
+ */
+enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO };
+
+/* Highest level that is shown. Set once, before threads exist. Default: LOG_WARN. */
+void log_set_level(enum log_level level);
+
+/* What stands before every line, "husk: " unless told; borrowed for good. */
+void log_set_prefix(const char *prefix);
+
+void log_line(enum log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+#define log_error(...) log_line(LOG_ERROR, __VA_ARGS__)
+#define log_warn(...) log_line(LOG_WARN, __VA_ARGS__)
+#define log_info(...) log_line(LOG_INFO, __VA_ARGS__)
+
+/*
+ * For events a guest can cause: true for the first few calls in each second, false after
+ * that, so that a guest cannot flood the log. One `struct log_limit` per kind of event,
+ * zeroed to start with; the caller holds the lock that guards it.
+ */
+struct log_limit {
+	uint64_t second;
+	unsigned int seen;
+};
+bool log_limit_ok(struct log_limit *limit);
+
+/*
+ * Cleanup: `cleanup_fd int fd = -1;` closes at the end of the scope what steal_fd() has not
+ * taken over.
+ */
+void close_fd_ptr(int *fd);
+void free_ptr(void *ptr);
+#define cleanup_fd __attribute__((cleanup(close_fd_ptr)))
+#define cleanup_free __attribute__((cleanup(free_ptr)))
+
+static inline int steal_fd(int *fd)
+{
+	int taken = *fd;
+
+	*fd = -1;
+	return taken;
+}
+
+/*
+ * Parsing. All take the whole string or fail: 0, -EINVAL for text that is not such a value,
+ * -ERANGE for one that does not fit. Outputs are untouched on failure.
+ */
+int parse_u64(const char *text, uint64_t *ret);
+/* Bytes, with an optional suffix K, M, G or T (powers of 1024), "128M". */
+int parse_size(const char *text, uint64_t *ret_bytes);
+/* Seconds, or with suffix ms, s, m, h: "1.5s", "200ms", "2m". */
+int parse_duration(const char *text, uint64_t *ret_ns);
+/* "aa:bb:cc:dd:ee:ff"; -EINVAL for a multicast address. */
+int parse_mac(const char *text, uint8_t ret_mac[6]);
+
+/* CLOCK_MONOTONIC in nanoseconds. */
+uint64_t clock_now_ns(void);
+
+/* True if the sum does not fit; otherwise *ret is a + b. */
+static inline bool add_overflows(uint64_t a, uint64_t b, uint64_t *ret)
+{
+	return __builtin_add_overflow(a, b, ret);
+}
+
+#endif
