@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A vCPU: one thread that runs the guest and hands its register accesses to the buses.
+ *
+ * Creation logs why it failed, once. A running vCPU never ends the process: it returns a
+ * verdict to whoever started it.
+ */
+#ifndef HUSK_VCPU_H
+#define HUSK_VCPU_H
+
+#include <pthread.h>
+#include <stdint.h>
+
+#include "bus.h"
+#include "vm.h"
+
+enum vcpu_verdict {
+	VCPU_TRIPLE_FAULT,   /* the guest crashed its CPU, which is a reset */
+	VCPU_ENTRY_FAILED,   /* the CPU refused the guest's state */
+	VCPU_INTERNAL_ERROR, /* KVM could not emulate what the guest did */
+	VCPU_KVM_ERROR,	     /* the ioctl itself failed */
+};
+
+struct kvm_run;
+struct vcpu;
+
+/* Called once, on the vCPU's thread, when it can run no further; it runs nothing after that. */
+typedef void vcpu_ended_fn(void *ctx, const struct vcpu *vcpu);
+
+/* Counts of exits to husk, by kind; read when the vCPU has ended, or as a mere hint. */
+struct vcpu_stats {
+	uint64_t pio_in, pio_out, mmio_read, mmio_write, other;
+};
+
+struct vcpu {
+	unsigned int index;
+	int fd;
+	struct kvm_run *run;
+	unsigned int run_size;
+	const struct bus *pio;
+	const struct bus *mmio;
+	vcpu_ended_fn *ended;
+	void *ended_ctx;
+	pthread_t thread;
+
+	enum vcpu_verdict verdict; /* valid in `ended` */
+	uint64_t detail;	   /* of the verdict: hardware reason, KVM suberror or errno */
+	uint64_t entered_ns;	   /* clock before the first instruction */
+	struct vcpu_stats stats;
+};
+
+/*
+ * Makes vCPU number `index` in `vm`. Accesses go to `pio` and `mmio` (borrowed, frozen before
+ * vcpu_start). 0 or -errno. vcpu_fini takes a half-made one, not a running one.
+ */
+int vcpu_init(struct vcpu *vcpu, struct vm *vm, unsigned int index, const struct bus *pio,
+	      const struct bus *mmio);
+void vcpu_fini(struct vcpu *vcpu);
+
+/*
+ * Starts the thread. `ended` may be called before this returns. 0 or -errno. All signals are
+ * blocked in the thread, as they are in the caller.
+ */
+int vcpu_start(struct vcpu *vcpu, vcpu_ended_fn *ended, void *ctx);
+
+/* Runs the guest on the calling thread until it can run no further, for callers without a loop. */
+enum vcpu_verdict vcpu_run(struct vcpu *vcpu);
+
+/* What the verdict means, for the user: "the guest ..."; static storage. */
+const char *vcpu_verdict_text(enum vcpu_verdict verdict);
+
+#endif
