@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "doctor.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/kvm.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "config.h"
+#include "cpu_x86.h"
+#include "doctor_guest.h"
+#include "util.h"
+#include "vcpu.h"
+#include "vm.h"
+
+#define GUEST_MEMORY MIB(2)
+#define GUEST_TIMEOUT_MS 5000
+
+extern const uint8_t doctor_guest[], doctor_guest_end[];
+
+struct doctor {
+	bool quiet;
+	char reason[256]; /* why no guest can run; empty: one can */
+};
+
+/* What a KVM lacks that stops at this step. */
+static const char *const step_names[] = {
+	[0] = "the first instruction",
+	[DOCTOR_LONG_MODE] = "64-bit mode",
+	[DOCTOR_BREAKPOINT] = "INT3 (exceptions in 64-bit mode)",
+	[DOCTOR_CMPXCHG16B] = "CMPXCHG16B",
+	[DOCTOR_XSAVE] = "FXSAVE and XSAVE",
+	[DOCTOR_MSRS] = "model-specific registers and SWAPGS",
+	[DOCTOR_USER_MODE] = "user mode and SYSCALL",
+};
+
+static void report(const struct doctor *doctor, const char *mark, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+static void report(const struct doctor *doctor, const char *mark, const char *fmt, ...)
+{
+	va_list args;
+
+	if (doctor->quiet)
+		return;
+	printf("%-8s", mark);
+	va_start(args, fmt);
+	vprintf(fmt, args);
+	va_end(args);
+	putchar('\n');
+}
+
+/* No guest can run: `reason`, and what to do about it. */
+static void fail(struct doctor *doctor, const char *todo, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+static void fail(struct doctor *doctor, const char *todo, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(doctor->reason, sizeof(doctor->reason), fmt, args);
+	va_end(args);
+	report(doctor, "FAILED", "%s", doctor->reason);
+	report(doctor, "", "%s", todo);
+}
+
+static int open_kvm(struct doctor *doctor)
+{
+	int fd = -1, err = vm_open_kvm(&fd);
+
+	if (!err)
+		report(doctor, "ok", "/dev/kvm opens");
+	else if (err == -ENOENT || err == -ENODEV || err == -ENXIO)
+		fail(doctor,
+		     "load the module (modprobe kvm_intel or kvm_amd); in a virtual machine, have "
+		     "nested virtualisation enabled; in a container, pass the device in",
+		     "/dev/kvm is missing");
+	else if (err == -EACCES || err == -EPERM)
+		fail(doctor,
+		     "join its group: usermod -aG kvm \"$USER\", then log in again; or: setfacl -m "
+		     "u:\"$USER\":rw /dev/kvm",
+		     "no permission to open /dev/kvm");
+	else if (err == -ENOTTY)
+		fail(doctor, "load the module (modprobe kvm_intel or kvm_amd)",
+		     "/dev/kvm is not the KVM device, or not one of API version %d",
+		     KVM_API_VERSION);
+	else
+		fail(doctor, "see the kernel's log (dmesg)", "cannot open /dev/kvm: %s",
+		     strerror(-err));
+	return fd;
+}
+
+static bool check_capabilities(struct doctor *doctor, int kvm_fd)
+{
+	const struct vm_capability *missing = vm_missing_capability(kvm_fd);
+
+	if (missing)
+		fail(doctor, "a newer kernel, or another hypervisor below this machine, has it",
+		     "KVM lacks %s", missing->name);
+	else
+		report(doctor, "ok", "KVM has every capability husk needs");
+	return !missing;
+}
+
+/*
+ * The test guest, on a VM of its own.
+ */
+
+struct test_guest {
+	struct device port;
+	unsigned int step;
+	int ended_fd;
+};
+
+static void port_read(struct device *device, uint64_t offset, void *ret_data, unsigned int len)
+{
+	(void)device;
+	(void)offset;
+	(void)ret_data;
+	(void)len;
+}
+
+static void port_write(struct device *device, uint64_t offset, const void *data, unsigned int len)
+{
+	struct test_guest *guest = container_of(device, struct test_guest, port);
+
+	(void)offset;
+	(void)len;
+	guest->step = *(const uint8_t *)data;
+}
+
+static void guest_ended(void *ctx, const struct vcpu *vcpu)
+{
+	struct test_guest *guest = ctx;
+
+	(void)vcpu;
+	eventfd_write(guest->ended_fd, 1);
+}
+
+static int guest_build(struct vm *vm, struct vcpu *vcpu, const struct bus *pio,
+		       const struct bus *mmio, const struct guest_mem *mem)
+{
+	struct cpu_start start = {.entry = CPU_ENTRY_LINUX64, .ip = DOCTOR_GUEST_ADDR};
+	struct kvm_cpuid2 *cpuid;
+	int err = guest_mem_write(mem, DOCTOR_GUEST_ADDR, doctor_guest,
+				  (uint64_t)(doctor_guest_end - doctor_guest));
+
+	if (!err)
+		err = cpu_x86_write_tables(mem);
+	if (!err)
+		err = vm_set_memory(vm, mem);
+	if (!err)
+		err = vm_create_irqchip(vm);
+	if (!err)
+		err = vcpu_init(vcpu, vm, 0, pio, mmio);
+	if (!err)
+		err = cpu_x86_cpuid(vm->kvm_fd, &cpuid);
+	if (err)
+		return err;
+	err = cpu_x86_init(vcpu->fd, 0, 1, cpuid, &start);
+	free(cpuid);
+	return err;
+}
+
+/* Runs the guest; false if it does not come to an end. */
+static bool guest_run(struct test_guest *guest, struct vcpu *vcpu)
+{
+	struct pollfd ended = {.fd = guest->ended_fd, .events = POLLIN};
+
+	return !vcpu_start(vcpu, guest_ended, guest) && poll(&ended, 1, GUEST_TIMEOUT_MS) == 1;
+}
+
+static void judge_guest(struct doctor *doctor, const struct test_guest *guest,
+			const struct vcpu *vcpu, bool ended)
+{
+	static const char todo[] =
+		"64-bit Linux needs real VMX or SVM below it: use a machine with hardware "
+		"virtualisation, or enable nested virtualisation for this one";
+
+	if (ended && guest->step == DOCTOR_DONE)
+		report(doctor, "ok", "KVM runs a 64-bit guest");
+	else
+		fail(doctor, todo, "KVM is there, but cannot run 64-bit Linux: it %s at %s",
+		     !ended				    ? "hangs"
+		     : vcpu->verdict == VCPU_INTERNAL_ERROR ? "has no emulation"
+							    : "crashes the guest",
+		     guest->step < ARRAY_SIZE(step_names) ? step_names[guest->step]
+							  : "nothing known");
+}
+
+static void check_guest(struct doctor *doctor)
+{
+	/* Static: a vCPU that hangs still uses them when this function returns. */
+	static struct test_guest guest;
+	static struct bus pio, mmio;
+	static struct guest_mem mem;
+	static struct vcpu vcpu = {.fd = -1};
+	static const struct device_ops port_ops = {port_read, port_write};
+	struct vm vm;
+	bool ended = false;
+	int err;
+
+	device_init(&guest.port, &port_ops, "doctor");
+	guest.ended_fd = eventfd(0, EFD_CLOEXEC);
+	err = guest_mem_map(&mem, 0, GUEST_MEMORY);
+	if (!err)
+		err = bus_add(&pio, DOCTOR_PORT, 1, &guest.port);
+	if (!err)
+		err = vm_init(&vm);
+	if (!err)
+		err = guest_build(&vm, &vcpu, &pio, &mmio, &mem);
+	if (err) {
+		fail(doctor, "see the message above and the kernel's log (dmesg)",
+		     "KVM cannot make a VM: %s", strerror(-err));
+		return;
+	}
+	ended = guest_run(&guest, &vcpu);
+	judge_guest(doctor, &guest, &vcpu, ended);
+}
+
+/*
+ * Networks: useful, not needed.
+ */
+
+static void check_tun(const struct doctor *doctor)
+{
+	cleanup_fd int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
+
+	if (fd >= 0)
+		report(doctor, "ok", "/dev/net/tun opens (--net tap=NAME)");
+	else if (errno == ENOENT || errno == ENODEV)
+		report(doctor, "missing",
+		       "/dev/net/tun, for --net tap=NAME; load the module: modprobe tun");
+	else
+		report(doctor, "missing", "/dev/net/tun cannot be opened, for --net tap=NAME: %s",
+		       strerror(errno));
+}
+
+static void check_passt(const struct doctor *doctor)
+{
+	const char *path = getenv("PATH");
+	cleanup_free char *folders = strdup(path ? path : "/usr/bin:/bin");
+	char program[4096], *folder, *rest = folders;
+
+	while (folders && (folder = strsep(&rest, ":"))) {
+		snprintf(program, sizeof(program), "%s/passt", folder);
+		if (!access(program, X_OK)) {
+			report(doctor, "ok", "%s is there (--net passt)", program);
+			return;
+		}
+	}
+	report(doctor, "missing", "passt, for --net passt; install the package \"passt\"");
+}
+
+int doctor_run(bool quiet)
+{
+	struct doctor doctor = {.quiet = quiet};
+	cleanup_fd int kvm_fd = open_kvm(&doctor);
+
+	if (kvm_fd >= 0 && check_capabilities(&doctor, kvm_fd))
+		check_guest(&doctor);
+	check_tun(&doctor);
+	check_passt(&doctor);
+	if (doctor.reason[0])
+		printf("%s%s\n", quiet ? "" : "No guest can run here: ", doctor.reason);
+	else if (!quiet)
+		printf("Guests can run here.\n");
+	fflush(stdout);
+	return doctor.reason[0] ? CONFIG_EXIT_HUSK : 0;
+}
