@@ -28,6 +28,11 @@ LDFLAGS := -fsanitize=$(SAN) -pie
 endif
 LDLIBS := -ljansson -lpthread
 
+# Says what it does in a word; V=1 shows the commands.
+V :=
+Q := $(if $(V),,@)
+say = $(if $(V),,@printf '%-8s%s\n' $(1) $(2);)
+
 # What each program is made of.
 HUSK_OBJS := $(patsubst %,$(BUILD)/%.o,$(basename $(wildcard vmm/*.c vmm/*.S virtio/*.c)))
 LIB_OBJS := $(filter-out $(BUILD)/vmm/main.o,$(HUSK_OBJS))
@@ -53,15 +58,15 @@ help: ## this list
 husk: $(BUILD)/husk
 
 $(BUILD)/husk: $(HUSK_OBJS)
-	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	$(call say,LINK,$@)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+	$(call say,CC,$@)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 $(BUILD)/%.o: %.S
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) -DINIT_BLOB_PATH='"$(TOP)/rootfs/init"' -MMD -MP -c -o $@ $<
+	$(call say,AS,$@)$(CC) $(CPPFLAGS) -DINIT_BLOB_PATH='"$(TOP)/rootfs/init"' -MMD -MP -c -o $@ $<
 
 # The guest's init is data of husk.
 $(BUILD)/vmm/init_blob.o: $(TOP)/rootfs/init
@@ -69,7 +74,7 @@ $(BUILD)/vmm/init_blob.o: $(TOP)/rootfs/init
 # Small: it is unpacked at each boot.
 $(TOP)/rootfs/init: $(INIT_SRCS) $(wildcard rootfs/*.h)
 	@mkdir -p $(@D)
-	$(MUSL_CC) -std=gnu17 -D_GNU_SOURCE -Irootfs -Os $(WARNINGS) -ffunction-sections \
+	$(call say,CC,$@)$(MUSL_CC) -std=gnu17 -D_GNU_SOURCE -Irootfs -Os $(WARNINGS) -ffunction-sections \
 		-fdata-sections -fno-asynchronous-unwind-tables -static -s -Wl,--gc-sections \
 		-Wl,-z,noseparate-code -o $@ $(INIT_SRCS)
 
@@ -80,7 +85,7 @@ kernel: | $(TOP)
 rootfs: $(TOP)/rootfs.img
 
 $(TOP)/rootfs.img: rootfs/build-image | $(TOP)
-	rootfs/build-image $@
+	$(call say,IMAGE,$@)rootfs/build-image $@
 
 $(TOP):
 	@mkdir -p $@
@@ -115,7 +120,7 @@ units: $(UNITS) ## unit tests (cmocka), no KVM
 	@tests/unit/run $(UNITS)
 
 $(BUILD)/tests/unit/test_%: $(BUILD)/tests/unit/test_%.o $(TEST_LIB_OBJS) $(LIB_OBJS) $(INIT_LIB_OBJS)
-	$(CC) $(filter-out -static-pie,$(LDFLAGS)) -pie -o $@ $^ $(LDLIBS) -lcmocka
+	$(call say,LINK,$@)$(CC) $(filter-out -static-pie,$(LDFLAGS)) -pie -o $@ $^ $(LDLIBS) -lcmocka
 
 guests: $(GUESTS) ## freestanding guests for tests
 
@@ -137,18 +142,18 @@ lint: check-layers $(TOP)/lint/format $(TOP)/lint/cppcheck $(TIDY_STAMPS) ## sty
 
 $(TOP)/lint/format: $(C_FILES) .clang-format
 	@mkdir -p $(@D)
-	clang-format --dry-run -Werror $(C_FILES)
+	$(call say,CHECK,clang-format)clang-format --dry-run -Werror $(C_FILES)
 	@touch $@
 
 $(TOP)/lint/cppcheck: $(C_FILES)
 	@mkdir -p $(@D)
-	cppcheck -q --std=c11 --error-exitcode=1 --inline-suppr --suppressions-list=tests/cppcheck.txt \
+	$(call say,CHECK,cppcheck)cppcheck -q --std=c11 --error-exitcode=1 --inline-suppr --suppressions-list=tests/cppcheck.txt \
 		-D__x86_64__ -Ivmm -Ivirtio -Irootfs vmm virtio rootfs
 	@touch $@
 
 $(TOP)/lint/%.tidy: %.c .clang-tidy $(wildcard vmm/*.h virtio/*.h)
 	@mkdir -p $(@D)
-	clang-tidy --quiet --warnings-as-errors='*' $< -- -std=gnu17 $(CPPFLAGS) 2>/dev/null
+	$(call say,TIDY,$<)clang-tidy --quiet --warnings-as-errors='*' $< -- -std=gnu17 $(CPPFLAGS) 2>/dev/null
 	@touch $@
 
 check-layers: ## who may include whom

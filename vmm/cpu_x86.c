@@ -116,20 +116,21 @@ static void cpuid_finish(struct kvm_cpuid2 *cpuid, unsigned int index, unsigned 
 
 static int cpu_set_msrs(int vcpu_fd, unsigned int index)
 {
-	struct {
-		struct kvm_msrs header;
-		struct kvm_msr_entry entries[2];
-	} msrs = {
-		.header.nmsrs = 2,
-		.entries = {{.index = MSR_IA32_MISC_ENABLE, .data = MISC_ENABLE_FAST_STRING},
-			    {.index = MSR_MTRR_DEF_TYPE, .data = MTRR_ENABLE_WRITE_BACK}},
+	static const struct kvm_msr_entry entries[] = {
+		{.index = MSR_IA32_MISC_ENABLE, .data = MISC_ENABLE_FAST_STRING},
+		{.index = MSR_MTRR_DEF_TYPE, .data = MTRR_ENABLE_WRITE_BACK},
 	};
+	struct kvm_msrs *msrs = calloc(1, sizeof(*msrs) + sizeof(entries));
+	int set;
 
-	/* Returns how many were set. */
+	if (!msrs)
+		return -ENOMEM;
+	msrs->nmsrs = ARRAY_SIZE(entries);
+	memcpy(msrs->entries, entries, sizeof(entries));
 	errno = 0;
-	if (ioctl(vcpu_fd, KVM_SET_MSRS, &msrs) != 2)
-		return cpu_failed("the MSRs", index);
-	return 0;
+	set = ioctl(vcpu_fd, KVM_SET_MSRS, msrs);
+	free(msrs);
+	return set == ARRAY_SIZE(entries) ? 0 : cpu_failed("the MSRs", index);
 }
 
 /* Virtual wire mode, as firmware leaves it: the PIC reaches the first CPU by LINT0. */
@@ -236,17 +237,17 @@ int cpu_x86_write_tables(const struct guest_mem *mem)
 		[GDT_DATA] = 0x00cf93000000ffff,
 		[GDT_TSS] = 0x00008b0000000067,
 	};
-	enum { ENTRIES = 512, DIRECTORIES = 4, PAGES = 2 + DIRECTORIES };
-	uint64_t *table = guest_mem_ptr(mem, PAGE_TABLES_ADDR, PAGES * GUEST_PAGE_SIZE);
+	const uint64_t entries = 512, directories = 4, pages = 2 + directories;
+	uint64_t *table = guest_mem_ptr(mem, PAGE_TABLES_ADDR, pages * GUEST_PAGE_SIZE);
 	uint64_t i;
 
 	if (!table)
 		return -EFAULT;
 	table[0] = (PAGE_TABLES_ADDR + GUEST_PAGE_SIZE) | PTE_PRESENT_WRITE;
-	for (i = 0; i < DIRECTORIES; i++)
-		table[ENTRIES + i] =
+	for (i = 0; i < directories; i++)
+		table[entries + i] =
 			(PAGE_TABLES_ADDR + (2 + i) * GUEST_PAGE_SIZE) | PTE_PRESENT_WRITE;
-	for (i = 0; i < DIRECTORIES * ENTRIES; i++)
-		table[2 * ENTRIES + i] = i * MIB(2) | PTE_PRESENT_WRITE | PTE_LARGE;
+	for (i = 0; i < directories * entries; i++)
+		table[2 * entries + i] = i * MIB(2) | PTE_PRESENT_WRITE | PTE_LARGE;
 	return guest_mem_write(mem, GDT_ADDR, gdt, sizeof(gdt));
 }

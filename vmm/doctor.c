@@ -23,7 +23,8 @@
 #define GUEST_MEMORY MIB(2)
 #define GUEST_TIMEOUT_MS 5000
 
-extern const uint8_t doctor_guest[], doctor_guest_end[];
+extern const uint8_t doctor_guest[];
+extern const uint64_t doctor_guest_size;
 
 struct doctor {
 	bool quiet;
@@ -150,8 +151,7 @@ static int guest_build(struct vm *vm, struct vcpu *vcpu, const struct bus *pio,
 {
 	struct cpu_start start = {.entry = CPU_ENTRY_LINUX64, .ip = DOCTOR_GUEST_ADDR};
 	struct kvm_cpuid2 *cpuid;
-	int err = guest_mem_write(mem, DOCTOR_GUEST_ADDR, doctor_guest,
-				  (uint64_t)(doctor_guest_end - doctor_guest));
+	int err = guest_mem_write(mem, DOCTOR_GUEST_ADDR, doctor_guest, doctor_guest_size);
 
 	if (!err)
 		err = cpu_x86_write_tables(mem);

@@ -34,7 +34,7 @@
 	.section .rodata
 	.code64
 	.balign 16
-	.global doctor_guest, doctor_guest_end
+	.global doctor_guest, doctor_guest_size
 doctor_guest:
 	step	DOCTOR_LONG_MODE
 	lgdt	gdt_pointer(%rip)
@@ -154,5 +154,9 @@ no_idt:
 	.word	0
 	.quad	0
 doctor_guest_end:
+
+	.balign 8
+doctor_guest_size:
+	.quad	doctor_guest_end - doctor_guest
 
 	.section .note.GNU-stack, "", @progbits

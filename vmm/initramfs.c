@@ -10,7 +10,8 @@
 #include "util.h"
 
 /* The guest's init, put into husk by init_blob.S: the two can never be of different versions. */
-extern const uint8_t init_blob[], init_blob_end[];
+extern const uint8_t init_blob[];
+extern const uint64_t init_blob_size;
 
 #define MODE_DIR 0040755u
 #define MODE_FILE 0100644u
@@ -110,7 +111,7 @@ int initramfs_build(const struct run_spec *spec, struct buffer *ret_cpio)
 		err = cpio_add(&cpio, "husk", MODE_DIR, 0, NULL, 0);
 	if (!err)
 		err = cpio_add(&cpio, &LINK_INIT_PATH[1], MODE_PROGRAM, 0, init_blob,
-			       (size_t)(init_blob_end - init_blob));
+			       init_blob_size);
 	if (!err)
 		err = cpio_add(&cpio, &LINK_RUN_PATH[1], MODE_FILE, 0, run.data, run.len);
 	if (!err)

@@ -12,17 +12,15 @@
 #include <unistd.h>
 
 #include "blk.h"
-#include "boot_x86.h"
-#include "cmdline.h"
 #include "console.h"
 #include "ending.h"
 #include "guest_link.h"
-#include "initramfs.h"
 #include "layout_x86.h"
 #include "net.h"
 #include "net_passt.h"
 #include "net_stream.h"
 #include "net_tap.h"
+#include "payload.h"
 #include "power.h"
 #include "util.h"
 #include "virtio_mmio.h"
@@ -189,11 +187,17 @@ static int create_platform(struct machine *machine)
 	return err;
 }
 
+/* Where the registers of virtio device `number` are. */
+static uint64_t virtio_addr(unsigned int number)
+{
+	return VIRTIO_MMIO_ADDR + (uint64_t)number * VIRTIO_MMIO_SIZE;
+}
+
 /* Gives a virtio device its page of registers and its interrupt. */
 static int add_virtio(struct machine *machine, struct virtio_device *virtio)
 {
 	unsigned int number = machine->nr_virtios++;
-	uint64_t addr = VIRTIO_MMIO_ADDR + number * VIRTIO_MMIO_SIZE;
+	uint64_t addr = virtio_addr(number);
 
 	machine->virtios[number] = virtio;
 	machine->devices[machine->nr_devices++] = (struct platform_device){
@@ -293,15 +297,21 @@ static int create_virtios(struct machine *machine)
 	return err;
 }
 
-static int build_cmdline(const struct machine *machine, char **ret_cmdline)
+/* Guest RAM, and all that is in it before the first instruction. */
+static int create_memory(struct machine *machine, struct cpu_start *ret_start)
 {
 	const struct vm_config *config = machine->config;
 	struct cmdline_nic nics[CONFIG_NICS_MAX];
 	char dns[NET_PASST_ADDRESS_MAX];
+	struct payload_spec spec = {.config = config,
+				    .nics = nics,
+				    .devices = machine->devices,
+				    .nr_devices = machine->nr_devices,
+				    .tty = machine->is_terminal};
 	unsigned int i;
+	int err;
 
 	net_passt_dns(dns);
-
 	for (i = 0; i < config->nr_nics; i++) {
 		const struct nic_config *nic = &config->nics[i];
 
@@ -312,56 +322,7 @@ static int build_cmdline(const struct machine *machine, char **ret_cmdline)
 						       NET_PASST_GATEWAY, nic->dns ? nic->dns : dns,
 						       NET_PASST_TCP_RMEM};
 	}
-	return cmdline_build(config, nics, machine->devices, machine->nr_devices, ret_cmdline);
-}
-
-static int build_initramfs(const struct machine *machine, struct buffer *ret_cpio)
-{
-	const struct vm_config *config = machine->config;
-	struct run_spec spec = {.argv = config->argv,
-				.env = config->env,
-				.workdir = config->workdir,
-				.tty = machine->is_terminal};
-
-	if (!is_run(machine))
-		return 0;
-	host_terminal_size(STDIN_FILENO, &spec.rows, &spec.cols);
-	return initramfs_build(&spec, ret_cpio);
-}
-
-/* Guest RAM, and all that is in it before the first instruction. */
-static int create_memory(struct machine *machine, struct cpu_start *ret_start)
-{
-	const struct vm_config *config = machine->config;
-	struct input_file kernel = {.fd = -1}, initrd = {.fd = -1};
-	cleanup_free char *cmdline = NULL;
-	struct buffer initramfs = {0};
-	struct boot_spec spec = {.kernel = &kernel,
-				 .initrd = config->initrd ? &initrd : NULL,
-				 .nr_cpus = config->cpus,
-				 .devices = machine->devices,
-				 .nr_devices = machine->nr_devices};
-	int err;
-
-	err = input_file_open(&kernel, "kernel", config->kernel);
-	if (!err && config->initrd)
-		err = input_file_open(&initrd, "initrd", config->initrd);
-	if (!err)
-		err = build_cmdline(machine, &cmdline);
-	if (!err)
-		err = build_initramfs(machine, &initramfs);
-	if (!err)
-		err = boot_x86_map_memory(&machine->mem, config->memory);
-	if (!err) {
-		spec.cmdline = cmdline;
-		spec.initramfs = initramfs.data;
-		spec.initramfs_size = initramfs.len;
-		log_info("kernel command line: %s", cmdline);
-		err = boot_x86_load(&spec, &machine->mem, ret_start);
-	}
-	input_file_close(&kernel);
-	input_file_close(&initrd);
-	free(initramfs.data);
+	err = payload_load(&spec, &machine->mem, ret_start);
 	timeline_mark(machine->timeline, "memory and kernel loaded");
 	return err;
 }
@@ -400,7 +361,7 @@ static int connect_devices(struct machine *machine)
 		err = vm_add_irqfd(&machine->vm, COM2_IRQ, machine->link.serial.irq.fd);
 	for (i = 0; !err && i < machine->nr_virtios; i++) {
 		struct virtio_device *virtio = machine->virtios[i];
-		gpa_t notify = VIRTIO_MMIO_ADDR + i * VIRTIO_MMIO_SIZE + VIRTIO_MMIO_QUEUE_NOTIFY;
+		gpa_t notify = virtio_addr(i) + VIRTIO_MMIO_QUEUE_NOTIFY;
 
 		err = vm_add_irqfd(&machine->vm, virtio_irqs[i % ARRAY_SIZE(virtio_irqs)],
 				   virtio->irq.fd);

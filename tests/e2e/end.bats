@@ -72,6 +72,7 @@ end_by() {
 }
 
 @test "a TAP that was there stays, and is free again" {
+	[ "$(id -u)" = 0 ] || skip "needs root, for a TAP"
 	ip tuntap add dev husk-tap mode tap
 	husk -n tap=husk-tap -- true
 	start_husk -n tap=husk-tap -- sh -c 'echo up; sleep 100'

@@ -28,6 +28,7 @@ serve() {
 }
 
 tap_up() {
+	[ "$(id -u)" = 0 ] || skip "needs root, for a TAP"
 	ip tuntap add dev husk0 mode tap
 	ip addr add 172.31.7.1/24 dev husk0
 	ip link set husk0 up
@@ -82,6 +83,7 @@ download() {
 }
 
 @test "TAP: an inherited descriptor" {
+	[ "$(id -u)" = 0 ] || skip "needs root, for a TAP"
 	ip tuntap add dev husk0 mode tap
 	ip addr add 172.31.7.1/24 dev husk0
 	ip link set husk0 up

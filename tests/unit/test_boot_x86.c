@@ -311,7 +311,7 @@ static void initrd_is_placed(void **state)
 	memset(archive, 'a', sizeof(archive));
 	for (i = 0; i < ARRAY_SIZE(sizes); i++)
 		for (both = 0; both < 2; both++) {
-			uint64_t first = ALIGN_UP(sizes[i], 4), addr, size, at;
+			uint64_t first = both ? ALIGN_UP(sizes[i], 4) : sizes[i], addr, size, at;
 
 			boot_new(&vm, MIB(64), &bzimage, sizeof(bzimage));
 			vm.initrd = file_new(NULL, sizes[i]);

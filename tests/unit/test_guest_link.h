@@ -26,7 +26,7 @@ struct pair {
 	struct ending *ending; /* told what the machine tells it; or NULL */
 
 	uint8_t received[STREAM_MAX]; /* by the guest */
-	size_t nr_received;
+	size_t nr_received, nr_parsed;
 };
 
 static inline void on_event(void *ctx, enum guest_link_event event)
@@ -46,7 +46,7 @@ static inline void on_event(void *ctx, enum guest_link_event event)
 static inline void pair_start(struct pair *pair, bool tty)
 {
 	memset(pair->events, 0, sizeof(pair->events));
-	pair->nr_received = 0;
+	pair->nr_received = pair->nr_parsed = 0;
 	assert_int_equal(guest_link_init(&pair->link, &pair->loop, tty, on_event, pair), 0);
 }
 
@@ -149,6 +149,24 @@ static inline void assert_stream(int fd, const char *text)
 static inline uint8_t pattern(size_t number)
 {
 	return (uint8_t)(number * 7 + number / 251);
+}
+
+/* Tells husk that the command took what came in whole frames since the last call. */
+static inline void guest_take(struct pair *pair)
+{
+	struct link_taken taken = {.bytes = 0};
+	struct link_header header;
+
+	while (pair->nr_received - pair->nr_parsed >= sizeof(header)) {
+		memcpy(&header, pair->received + pair->nr_parsed, sizeof(header));
+		if (pair->nr_received - pair->nr_parsed - sizeof(header) < header.len)
+			break;
+		pair->nr_parsed += sizeof(header) + header.len;
+		if (header.type == LINK_STDIN)
+			taken.bytes += header.len;
+	}
+	if (taken.bytes)
+		send_frame(pair, LINK_TAKEN, &taken, sizeof(taken));
 }
 
 /* Payload of the STDIN frames the guest got, and whether the end was told. */

@@ -79,12 +79,14 @@ static void much_input_is_whole(void **state)
 		out(pair, UART_MCR, UART_MCR_RTS);
 		for (i = 0; i < round % 1000 && in(pair, UART_LSR) & UART_LSR_DR; i++)
 			pair->received[pair->nr_received++] = in(pair, UART_RX);
+		guest_take(pair);
 	}
 	close(pair->streams.in);
 	pair->streams.in = -1;
 	for (i = 0; i < 1000; i++) {
 		streams_serve(&pair->loop);
 		guest_receive(pair);
+		guest_take(pair);
 	}
 	len = guest_stdin(pair, data, &ends);
 	assert_int_equal(len, put);
@@ -93,28 +95,65 @@ static void much_input_is_whole(void **state)
 		assert_int_equal(data[i], pattern(i));
 }
 
+/* What is under way to the command is bounded, whatever the guest says about it. */
+static void input_waits_for_the_command(void **state)
+{
+	static const uint8_t all[] = {0xff, 0xff, 0xff, 0xff};
+	struct pair *pair = *state;
+	uint8_t piece[2 * LINK_WINDOW] = {0}, data[8 * LINK_WINDOW];
+	unsigned int ends, i;
+
+	send_frame(pair, LINK_READY, "", 0);
+	assert_int_equal(write(pair->streams.in, piece, sizeof(piece)), sizeof(piece));
+	for (i = 0; i < 10; i++) {
+		streams_serve(&pair->loop);
+		guest_receive(pair);
+	}
+	assert_int_equal(guest_stdin(pair, data, &ends), LINK_WINDOW);
+	/* Too short to mean anything; then, more than was sent. */
+	send_frame(pair, LINK_TAKEN, all, sizeof(struct link_taken) - 1);
+	streams_serve(&pair->loop);
+	guest_receive(pair);
+	assert_int_equal(guest_stdin(pair, data, &ends), LINK_WINDOW);
+	send_frame(pair, LINK_TAKEN, all, sizeof(struct link_taken));
+	send_frame(pair, LINK_TAKEN, all, sizeof(struct link_taken));
+	for (i = 0; i < 10; i++) {
+		streams_serve(&pair->loop);
+		guest_receive(pair);
+	}
+	assert_int_equal(guest_stdin(pair, data, &ends), 2 * LINK_WINDOW);
+	assert_int_equal(write(pair->streams.in, piece, sizeof(piece)), sizeof(piece));
+	for (i = 0; i < 10; i++) {
+		streams_serve(&pair->loop);
+		guest_receive(pair);
+	}
+	assert_int_equal(guest_stdin(pair, data, &ends), 2 * LINK_WINDOW);
+}
+
 /* A new size takes the room that the next input was promised. */
 static void a_resize_between_input(void **state)
 {
-	static const size_t pieces[] = {LINK_PAYLOAD_MAX, LINK_PAYLOAD_MAX, 1004, LINK_PAYLOAD_MAX};
 	struct pair *pair = *state;
-	uint8_t piece[LINK_PAYLOAD_MAX], data[4 * LINK_PAYLOAD_MAX];
-	size_t put = 0, i, j;
+	uint8_t piece[LINK_PAYLOAD_MAX], data[2 * LINK_PAYLOAD_MAX];
+	size_t put = 0, i;
 	unsigned int ends;
 
 	send_frame(pair, LINK_READY, "", 0);
 	streams_serve(&pair->loop);
-	for (i = 0; i < ARRAY_SIZE(pieces); i++) {
-		if (i == 3)
-			guest_link_resized(&pair->link);
-		for (j = 0; j < pieces[i]; j++)
-			piece[j] = pattern(put++);
-		assert_int_equal(write(pair->streams.in, piece, pieces[i]), pieces[i]);
+	/* Keys: each a frame of 5 bytes, until there is just room for a frame. */
+	while (serial_room(&pair->link.serial) >= 5 + sizeof(struct link_header) + sizeof(piece)) {
+		piece[0] = pattern(put++);
+		assert_int_equal(write(pair->streams.in, piece, 1), 1);
 		streams_serve(&pair->loop);
 	}
+	guest_link_resized(&pair->link);
+	assert_true(serial_room(&pair->link.serial) < sizeof(struct link_header) + sizeof(piece));
+	for (i = 0; i < sizeof(piece); i++)
+		piece[i] = pattern(put++);
+	assert_int_equal(write(pair->streams.in, piece, sizeof(piece)), sizeof(piece));
 	for (i = 0; i < 3; i++) {
-		guest_receive(pair);
 		streams_serve(&pair->loop);
+		guest_receive(pair);
 	}
 	assert_int_equal(guest_stdin(pair, data, &ends), put);
 	for (i = 0; i < put; i++)
@@ -153,9 +192,9 @@ static void escape_keys(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		pair_test(streams_to_nowhere),	pair_test(input_waits_for_ready),
-		pair_test(much_input_is_whole), pair_test(a_resize_between_input),
-		pair_test(escape_keys),
+		pair_test(streams_to_nowhere),		pair_test(input_waits_for_ready),
+		pair_test(much_input_is_whole),		pair_test(a_resize_between_input),
+		pair_test(input_waits_for_the_command), pair_test(escape_keys),
 	};
 
 	alarm(120); /* a hang is a failure */
