@@ -36,7 +36,7 @@ static void console_line(struct console *console)
 	/* The whole line: a log file that somebody looks at holds these words as well. */
 	for (i = 0; i < ARRAY_SIZE(halts); i++)
 		if (!strcmp(skip_stamps(console->line), halts[i]))
-			console->halted(console->ctx);
+			console->fn(console->ctx, CONSOLE_HALTED);
 }
 
 static void console_search(struct console *console, uint8_t byte)
@@ -103,22 +103,29 @@ static void console_room(void *ctx)
 		host_input_want(&console->in, !console->in_ended);
 }
 
+bool console_is_blocked(const struct console *console)
+{
+	return console->out.watch.active;
+}
+
 static void console_output_ready(void *ctx)
 {
 	struct console *console = ctx;
 
 	serial_resume(&console->serial);
+	if (!console_is_blocked(console))
+		console->fn(console->ctx, CONSOLE_DRAINED);
 }
 
 int console_init(struct console *console, struct event_loop *loop, enum console_mode mode,
-		 void (*halted)(void *ctx), void *ctx)
+		 console_fn *fn, void *ctx)
 {
 	struct serial_host host = {console_transmit, console_room, console};
 	pthread_mutex_t *lock = &console->serial.device.lock;
 	int fd = mode == CONSOLE_USER ? STDOUT_FILENO : STDERR_FILENO;
 	int err;
 
-	*console = (struct console){.mode = mode, .halted = halted, .ctx = ctx};
+	*console = (struct console){.mode = mode, .fn = fn, .ctx = ctx};
 	err = serial_init(&console->serial, "console", &host, loop);
 	if (!err && mode != CONSOLE_HIDDEN)
 		err = host_output_init(&console->out, fd, loop, lock, console_output_ready,

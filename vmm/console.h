@@ -19,14 +19,21 @@ enum console_mode {
 	CONSOLE_USER, /* standard input and output are the console, as they are */
 };
 
+enum console_event {
+	/* A kernel that cannot power off says that it halted, and then does nothing for ever. */
+	CONSOLE_HALTED,
+	CONSOLE_DRAINED, /* output that was blocked has gone out */
+};
+
+typedef void console_fn(void *ctx, enum console_event event);
+
 struct console {
 	struct serial serial; /* owned */
 	enum console_mode mode;
 	struct host_output out;
 	struct host_input in; /* CONSOLE_USER */
 	bool in_ended;
-	/* A kernel that cannot power off says that it halted, and then does nothing for ever. */
-	void (*halted)(void *ctx);
+	console_fn *fn;
 	void *ctx;
 
 	char line[CONSOLE_LINE_MAX]; /* the one being received, printable characters only */
@@ -36,7 +43,10 @@ struct console {
 
 /* `loop` is borrowed. 0 or -errno. console_fini takes a zeroed one. */
 int console_init(struct console *console, struct event_loop *loop, enum console_mode mode,
-		 void (*halted)(void *ctx), void *ctx);
+		 console_fn *fn, void *ctx);
 void console_fini(struct console *console);
+
+/* Output waits for somebody to read it; CONSOLE_DRAINED follows. */
+bool console_is_blocked(const struct console *console);
 
 #endif

@@ -57,6 +57,8 @@ int event_loop_add(struct event_loop *loop, struct event_watch *watch, uint32_t 
 {
 	int err;
 
+	if (watch->active)
+		return -EEXIST;
 	watch->events = events;
 	err = loop_control(loop, EPOLL_CTL_ADD, watch);
 	watch->active = !err;

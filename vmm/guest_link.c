@@ -30,8 +30,10 @@ static bool link_output(struct guest_link *link, struct host_output *output, con
 
 	link->frame_done +=
 		host_output_write(output, payload + link->frame_done, len - link->frame_done);
-	if (was_fine && output->error)
+	if (was_fine && output->error) {
+		link->lost_error = output->error;
 		link->fn(link->ctx, GUEST_LINK_OUTPUT_LOST);
+	}
 	return link->frame_done == len;
 }
 
@@ -39,8 +41,10 @@ static void link_exit(struct guest_link *link, const uint8_t *payload, size_t le
 {
 	size_t text_len, i;
 
-	if (len < sizeof(struct link_exit))
+	/* The first verdict counts, and whoever was told of it may keep its text. */
+	if (len < sizeof(struct link_exit) || link->exited)
 		return;
+	link->exited = true;
 	link->exit_status = payload[0];
 	text_len = len - sizeof(struct link_exit);
 	memcpy(link->exit_text, payload + sizeof(struct link_exit), text_len);

@@ -17,7 +17,7 @@ enum guest_link_event {
 	GUEST_LINK_STARTED,
 	GUEST_LINK_EXIT,	/* exit_status and exit_text are valid */
 	GUEST_LINK_DRAINED,	/* output that was blocked has gone out */
-	GUEST_LINK_OUTPUT_LOST, /* out.error or err.error tells why */
+	GUEST_LINK_OUTPUT_LOST, /* lost_error tells why */
 	GUEST_LINK_QUIT,	/* the user typed the escape sequence */
 };
 
@@ -40,6 +40,8 @@ struct guest_link {
 	size_t frame_len;
 	size_t frame_done; /* bytes of its payload that went to the output */
 
+	int lost_error; /* errno of the first write that failed */
+	bool exited;
 	uint8_t exit_status;
 	char exit_text[LINK_PAYLOAD_MAX + 1]; /* empty: the command ended by itself */
 };

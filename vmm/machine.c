@@ -84,9 +84,14 @@ static void on_power(void *ctx, enum power_event event)
 	declare(ctx, event == POWER_EVENT_OFF ? VERDICT_POWER_OFF : VERDICT_RESET, 0);
 }
 
-static void on_halt(void *ctx)
+static void on_console(void *ctx, enum console_event event)
 {
-	declare(ctx, VERDICT_HALT, 0);
+	struct machine *machine = ctx;
+
+	if (event == CONSOLE_HALTED)
+		declare(machine, VERDICT_HALT, 0);
+	else
+		ending_recheck(&machine->ending);
 }
 
 static void on_vcpu_end(void *ctx, const struct vcpu *vcpu)
@@ -121,8 +126,7 @@ static void on_link(void *ctx, enum guest_link_event event)
 		ending_recheck(&machine->ending);
 		break;
 	case GUEST_LINK_OUTPUT_LOST:
-		declare(machine, VERDICT_OUTPUT,
-			(uint64_t)(link->out.error ? link->out.error : link->err.error));
+		declare(machine, VERDICT_OUTPUT, (uint64_t)link->lost_error);
 		break;
 	case GUEST_LINK_QUIT:
 		declare(machine, VERDICT_QUIT, 0);
@@ -134,14 +138,12 @@ static void on_link(void *ctx, enum guest_link_event event)
 static bool on_settle(void *ctx)
 {
 	struct machine *machine = ctx;
-	bool settled = true;
 
 	serial_flush(&machine->console.serial);
-	if (is_run(machine)) {
-		serial_flush(&machine->link.serial);
-		settled = !guest_link_is_blocked(&machine->link);
-	}
-	return settled;
+	if (!is_run(machine))
+		return !console_is_blocked(&machine->console);
+	serial_flush(&machine->link.serial);
+	return !guest_link_is_blocked(&machine->link);
 }
 
 static void on_resize(void *ctx)
@@ -176,7 +178,7 @@ static int create_platform(struct machine *machine)
 	if (!err)
 		err = bus_add(&machine->pio, I8042_PORT, I8042_PORTS, &machine->power.i8042);
 	if (!err)
-		err = console_init(&machine->console, &machine->loop, mode, on_halt, machine);
+		err = console_init(&machine->console, &machine->loop, mode, on_console, machine);
 	if (!err)
 		err = add_serial(machine, &machine->console.serial, COM1_PORT, COM1_IRQ);
 	if (!err && is_run(machine))
@@ -521,8 +523,9 @@ struct verdict machine_run(struct machine *machine)
 	if (machine->is_raw)
 		host_terminal_restore(STDIN_FILENO, &machine->terminal);
 	timeline_mark(machine->timeline, "end");
-	timeline_mark_at(machine->timeline, "first guest instruction",
-			 machine->vcpus[0].entered_ns);
+	if (machine->vcpus[0].entered_ns)
+		timeline_mark_at(machine->timeline, "first guest instruction",
+				 machine->vcpus[0].entered_ns);
 	if (err)
 		return failed;
 	pthread_mutex_lock(&machine->ending.lock);

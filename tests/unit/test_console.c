@@ -11,12 +11,13 @@ struct machine {
 	struct streams streams;
 	struct event_loop loop;
 	struct console console;
-	unsigned int halts;
+	unsigned int halts, drains;
 };
 
-static void on_halt(void *ctx)
+static void on_event(void *ctx, enum console_event event)
 {
-	((struct machine *)ctx)->halts++;
+	((struct machine *)ctx)->halts += event == CONSOLE_HALTED;
+	((struct machine *)ctx)->drains += event == CONSOLE_DRAINED;
 }
 
 static struct machine machine;
@@ -25,7 +26,8 @@ static void start(enum console_mode mode)
 {
 	console_fini(&machine.console);
 	machine.halts = 0;
-	assert_int_equal(console_init(&machine.console, &machine.loop, mode, on_halt, &machine), 0);
+	assert_int_equal(console_init(&machine.console, &machine.loop, mode, on_event, &machine),
+			 0);
 }
 
 static int setup(void **state)
@@ -198,12 +200,16 @@ static void a_blocked_console_loses_nothing(void **state)
 		serial_flush(&machine.console.serial);
 		assert_int_equal(machine.console.serial.state.tx_len, 1000 + 30);
 		assert_string_equal(machine.console.panic, "");
+		assert_true(console_is_blocked(&machine.console));
+		machine.drains = 0;
 		assert_int_equal(streams_read(ours, got, sizeof(got)), STREAMS_PIPE);
 		streams_serve(&machine.loop);
 		len = streams_read(ours, got, sizeof(got));
 		assert_int_equal(len, 1000 + 30);
 		assert_memory_equal(got, text, 1000);
 		assert_int_equal(machine.console.serial.state.tx_len, 0);
+		assert_false(console_is_blocked(&machine.console));
+		assert_true(machine.drains > 0);
 		/* Searched once, with the stream's blocking in between. */
 		assert_string_equal(machine.console.panic, "");
 		say("Kernel panic - not syncing: y\n");

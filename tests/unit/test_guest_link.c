@@ -99,11 +99,19 @@ static void the_verdict(void **state)
 	assert_int_equal(pair->events[GUEST_LINK_EXIT], 1);
 	assert_int_equal(pair->link.exit_status, 255);
 	assert_string_equal(pair->link.exit_text, "");
+	/* The first verdict counts. */
+	send_frame(pair, LINK_EXIT, "\1text", 5);
+	streams_serve(&pair->loop);
+	assert_int_equal(pair->events[GUEST_LINK_EXIT], 1);
+	assert_int_equal(pair->link.exit_status, 255);
+	assert_string_equal(pair->link.exit_text, "");
 	/* Nothing a terminal obeys: escape, the same in eight bits, the same in UTF-8. */
+	pair->link.exited = false;
 	send_frame(pair, LINK_EXIT, "\1a\33[2J\2332J\302\2332J\177\n", 15);
 	streams_serve(&pair->loop);
 	assert_string_equal(pair->link.exit_text, "a?[2J?2J??2J??");
 	memset(text, 'x', sizeof(text));
+	pair->link.exited = false;
 	send_frame(pair, LINK_EXIT, text, sizeof(text));
 	streams_serve(&pair->loop);
 	assert_int_equal(pair->link.exit_status, 'x');
@@ -118,6 +126,7 @@ static void blocked_then_drained(void **state)
 	unsigned int round, i;
 
 	for (round = 1; round <= 3; round++) {
+		pair->link.exited = false;
 		streams_fill(STDOUT_FILENO);
 		send_frame(pair, LINK_STDOUT, "one", 3);
 		streams_serve(&pair->loop);
