@@ -28,6 +28,9 @@ LDFLAGS := -fsanitize=$(SAN) -pie
 endif
 LDLIBS := -ljansson -lpthread
 
+# mke2fs and the like are not on an ordinary user's path.
+export PATH := $(PATH):/usr/sbin:/sbin
+
 # Says what it does in a word; V=1 shows the commands.
 V :=
 Q := $(if $(V),,@)
@@ -104,7 +107,7 @@ run: setup-run ## boot a microVM, run a small program in it
 
 shell: setup-run ## an interactive shell in a microVM
 	@$(MAKE) --no-print-directory -s all
-	@tests/rig/auto -- $(TOP)/husk run --net none -- sh -l
+	@tests/rig/auto --timeout 0 -- $(TOP)/husk run -- sh -l
 
 $(TOP)/disk.img: | $(TOP)
 	@truncate -s 16M $@ && mke2fs -q -t ext4 $@
@@ -161,8 +164,10 @@ check-layers: ## who may include whom
 
 # Installation
 
-install: all ## husk with kernel and root file system, under PREFIX
-	install -D -m 755 $(TOP)/husk $(DESTDIR)$(PREFIX)/bin/husk
+install: ## husk with kernel and root file system, under PREFIX; build them first
+	@for file in husk vmlinux rootfs.img; do \
+		[ -e $(TOP)/$$file ] || { echo "$(TOP)/$$file is missing: run \"make all\" first" >&2; exit 1; }; done
+	install -D -s -m 755 $(TOP)/husk $(DESTDIR)$(PREFIX)/bin/husk
 	install -D -m 644 $(TOP)/vmlinux $(DESTDIR)$(PREFIX)/share/husk/vmlinux
 	install -D -m 644 $(TOP)/rootfs.img $(DESTDIR)$(PREFIX)/share/husk/rootfs.img
 

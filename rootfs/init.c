@@ -77,7 +77,7 @@ int main(void)
 	read_cmdline(&boot);
 	mount_root(&boot);
 	mount_rest();
-	net_up(boot.ip);
+	net_up(&boot);
 
 	command_start(&run, &command);
 	link_send(LINK_STARTED, NULL, 0);

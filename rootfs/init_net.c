@@ -174,32 +174,68 @@ static void hostname_set(const char *name)
 	free(own);
 }
 
-void net_up(char *ip_text)
+static void interface_up(int fd, const struct ip_spec *ip)
 {
-	struct ip_spec ip = {.device = "eth0"};
-	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	const char *bad;
 	int ret = 0;
 
-	if (ip_text && ip_parse(ip_text, &ip, &bad) < 0)
-		give_up("ip=: \"%s\" is not valid here. The form is "
-			"CLIENT:SERVER:GATEWAY:NETMASK:HOSTNAME:DEVICE:AUTOCONF:DNS0:DNS1",
-			bad);
-	hostname_set(ip.hostname);
-	if (fd < 0 && ip.mode != IP_NONE)
+	if (fd < 0 && ip->mode != IP_NONE)
 		give_up("the guest kernel has no network: %s", strerror(errno));
 	if (fd < 0)
 		return;
-	device_up(fd, "lo");
-	if (ip.mode == IP_STATIC)
-		static_up(fd, &ip);
+	if (ip->mode == IP_STATIC)
+		static_up(fd, ip);
 	else
-		ret = device_up(fd, ip.device); /* for IPv6; there may be none */
-	if (ip.mode == IP_DHCP) {
+		ret = device_up(fd, ip->device); /* for IPv6; there may be none */
+	if (ip->mode == IP_DHCP) {
 		if (ret < 0)
-			device_failed(ip.device, -ret);
-		dhcp_up(&ip);
+			device_failed(ip->device, -ret);
+		dhcp_up(ip);
 	}
-	resolver_set(ip.dns, sizeof(ip.dns) / sizeof(*ip.dns));
-	close(fd);
+}
+
+/* Parses each ip=; one for an interface that had one replaces it. Returns how many are left. */
+static size_t parse_all(struct boot_spec *boot, struct ip_spec *ips)
+{
+	size_t i, at, nr = 0;
+	const char *bad;
+
+	for (i = 0; i < boot->nr_ips; i++) {
+		struct ip_spec ip;
+
+		if (ip_parse(boot->ips[i], &ip, &bad) < 0)
+			give_up("ip=: \"%s\" is not valid here. The form is "
+				"CLIENT:SERVER:GATEWAY:NETMASK:HOSTNAME:DEVICE:AUTOCONF:DNS0:DNS1",
+				bad);
+		for (at = 0; at < nr; at++)
+			if (!strcmp(ips[at].device, ip.device))
+				break;
+		ips[at] = ip;
+		nr += at == nr;
+	}
+	return nr;
+}
+
+void net_up(struct boot_spec *boot)
+{
+	struct ip_spec ips[BOOT_IPS_MAX] = {{.device = "eth0"}};
+	size_t i, nr = parse_all(boot, ips);
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	const char *hostname = NULL;
+
+	for (i = 0; i < nr; i++)
+		if (ips[i].hostname)
+			hostname = ips[i].hostname;
+	hostname_set(hostname);
+	if (fd >= 0)
+		device_up(fd, "lo");
+	for (i = 0; i < (nr ? nr : 1); i++)
+		interface_up(fd, &ips[i]);
+	/* The first that names a server; the file holds one set. */
+	for (i = 0; i < nr; i++)
+		if (ips[i].dns[0].s_addr)
+			break;
+	if (i < nr)
+		resolver_set(ips[i].dns, sizeof(ips[i].dns) / sizeof(*ips[i].dns));
+	if (fd >= 0)
+		close(fd);
 }

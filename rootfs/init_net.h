@@ -6,10 +6,13 @@
 #ifndef HUSK_INIT_NET_H
 #define HUSK_INIT_NET_H
 
+#include "init_parse.h"
+
 /*
- * ip is the value of ip= on the kernel command line, cut up in place; NULL when not given. In the
- * new root, as it writes /etc/resolv.conf and may run the image's udhcpc.
+ * Obeys each ip= of the kernel command line, which is cut up in place; of several for one interface
+ * the last one. Without any, the first interface is brought up. In the new root, as it writes
+ * /etc/resolv.conf and may run the image's udhcpc.
  */
-void net_up(char *ip);
+void net_up(struct boot_spec *boot);
 
 #endif

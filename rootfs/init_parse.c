@@ -161,8 +161,8 @@ void cmdline_parse(char *text, struct boot_spec *ret_spec)
 			spec.rootfstype = value;
 		else if ((value = after(word, "rootflags=")))
 			spec.rootflags = value;
-		else if ((value = after(word, "ip=")))
-			spec.ip = value;
+		else if ((value = after(word, "ip=")) && spec.nr_ips < BOOT_IPS_MAX)
+			spec.ips[spec.nr_ips++] = value;
 		else if (strcmp(word, "ro") == 0)
 			spec.rw = false;
 		else if (strcmp(word, "rw") == 0)

@@ -33,13 +33,17 @@ struct run_spec {
  */
 int run_parse(char *text, size_t len, struct run_spec *ret_spec, const char **ret_bad);
 
+/* As many interfaces as husk gives a guest, each told once by husk and once by the user. */
+#define BOOT_IPS_MAX 8
+
 /* What init obeys of the kernel command line; NULL where it says nothing. */
 struct boot_spec {
-	const char *root;	/* root= */
-	const char *rootfstype; /* rootfstype=, a list with commas */
-	const char *rootflags;	/* rootflags= */
-	char *ip;		/* ip= */
-	bool rw;		/* the last of ro and rw; read-only like the kernel when neither */
+	const char *root;	 /* root= */
+	const char *rootfstype;	 /* rootfstype=, a list with commas */
+	const char *rootflags;	 /* rootflags= */
+	char *ips[BOOT_IPS_MAX]; /* ip=, one for each interface; in order */
+	size_t nr_ips;
+	bool rw; /* the last of ro and rw; read-only like the kernel when neither */
 };
 
 /* Parse a kernel command line with the kernel's rules: double quotes, "--" ends, last one wins. */

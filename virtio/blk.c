@@ -17,6 +17,12 @@
  * indirect tables, so this is the bound of a chain, not of the queue it chose.
  */
 #define SEG_MAX (VIRTQUEUE_SIZE_MAX - 2)
+/*
+ * Bytes of one segment, so of one request SEG_MAX times that: while it is served, nothing else is.
+ * Linux stays far below.
+ */
+#define SIZE_MAX_BYTES (128u << 10)
+#define REQUEST_MAX_BYTES ((uint64_t)SEG_MAX * SIZE_MAX_BYTES)
 
 /* A range of DISCARD costs the same whatever its length; zeroes may have to be written. */
 #define DISCARD_RANGES_MAX 32
@@ -75,7 +81,8 @@ static bool in_disk(const struct blk *blk, uint64_t sector, uint64_t nr_sectors)
 static int data_range(const struct blk *blk, uint64_t sector, uint64_t bytes, uint64_t *ret_offset)
 {
 	/* No data may be data in the wrong direction: that must not look like success. */
-	if (!bytes || bytes % SECTOR_SIZE || !in_disk(blk, sector, bytes / SECTOR_SIZE))
+	if (!bytes || bytes > REQUEST_MAX_BYTES || bytes % SECTOR_SIZE ||
+	    !in_disk(blk, sector, bytes / SECTOR_SIZE))
 		return -EIO;
 	*ret_offset = sector << SECTOR_SHIFT;
 	return 0;
@@ -285,10 +292,11 @@ static void blk_describe(struct blk *blk)
 	virtio->nr_queues = 1;
 	virtio->config = config;
 	virtio->config_size = sizeof(*config);
-	virtio->features = 1ull << VIRTIO_BLK_F_SEG_MAX | 1ull << VIRTIO_BLK_F_BLK_SIZE |
-			   1ull << VIRTIO_BLK_F_FLUSH;
+	virtio->features = 1ull << VIRTIO_BLK_F_SEG_MAX | 1ull << VIRTIO_BLK_F_SIZE_MAX |
+			   1ull << VIRTIO_BLK_F_BLK_SIZE | 1ull << VIRTIO_BLK_F_FLUSH;
 	config->capacity = blk->file.size >> SECTOR_SHIFT;
 	config->seg_max = SEG_MAX;
+	config->size_max = SIZE_MAX_BYTES;
 	config->blk_size = blk->file.block_size;
 	if (blk->file.read_only) {
 		virtio->features |= 1ull << VIRTIO_BLK_F_RO;

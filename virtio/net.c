@@ -65,6 +65,8 @@ static void net_link_down(struct net *net)
 	if (!net->link_up)
 		return;
 	net->link_up = false;
+	log_warn("network \"%s\" is gone on the host's side; the guest's link is down",
+		 net->virtio.device.name);
 	net->tx_blocked = false;
 	event_loop_remove(net->virtio.loop, &net->watch);
 	net->config.status &= htole16((uint16_t)~VIRTIO_NET_S_LINK_UP);

@@ -3,7 +3,7 @@
  * virtio-net: one receive and one transmit queue, no control queue. virtio 1.2, 5.1. Protocol
  * only; the host side is a net_backend.
  *
- * Silent. Frames move on the loop thread.
+ * Logs when a link goes down. Frames move on the loop thread.
  *
  * The guest chooses its source address freely: who must not trust it filters on the host.
  */

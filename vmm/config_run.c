@@ -269,7 +269,8 @@ static const struct run_option run_options[] = {
 	{"timeout", 't', "DURATION", set_timeout,
 	 "end the VM after 500ms, 30s, 5m, 1h (default: never)"},
 	{"timing", 0, NULL, set_timing, "print where the time to boot went"},
-	{"no-sandbox", 0, NULL, set_no_sandbox, "run without the jail; for debugging husk"},
+	{"no-sandbox", 0, NULL, set_no_sandbox,
+	 "run without the jail (there is none yet: accepted)"},
 	{"verbose", 'v', NULL, set_verbose, "say what husk does"},
 	{"help", 'h', NULL, set_help, "print this text"},
 };

@@ -33,9 +33,9 @@ static void console_line(struct console *console)
 	found = strstr(console->line, panic);
 	if (found && !console->panic[0])
 		snprintf(console->panic, sizeof(console->panic), "%s", found + strlen(panic));
-	/* The whole line: a log file that somebody looks at holds these words as well. */
+	/* The kernel's own line, whole and stamped: others may write these words to the console. */
 	for (i = 0; i < ARRAY_SIZE(halts); i++)
-		if (!strcmp(skip_stamps(console->line), halts[i]))
+		if (console->line[0] == '[' && !strcmp(skip_stamps(console->line), halts[i]))
 			console->fn(console->ctx, CONSOLE_HALTED);
 }
 

@@ -40,6 +40,23 @@ static int cpu_failed(const char *what, unsigned int index)
 	return err;
 }
 
+/*
+ * KVM lists the first level of a topology leaf only, which means that there is none. The second,
+ * and the one that ends the list, are added; cpuid_finish fills them in.
+ */
+static void add_topology_levels(struct kvm_cpuid2 *cpuid, uint32_t function)
+{
+	uint32_t i, level, levels = 0;
+
+	for (i = 0; i < cpuid->nent; i++)
+		levels += cpuid->entries[i].function == function;
+	for (level = levels; levels && level <= 2 && cpuid->nent < CPUID_ENTRIES_MAX; level++)
+		cpuid->entries[cpuid->nent++] =
+			(struct kvm_cpuid_entry2){.function = function,
+						  .index = level,
+						  .flags = KVM_CPUID_FLAG_SIGNIFCANT_INDEX};
+}
+
 int cpu_x86_cpuid(int kvm_fd, struct kvm_cpuid2 **ret_cpuid)
 {
 	struct kvm_cpuid2 *cpuid;
@@ -52,6 +69,8 @@ int cpu_x86_cpuid(int kvm_fd, struct kvm_cpuid2 **ret_cpuid)
 		free(cpuid);
 		return cpu_failed("the features", 0);
 	}
+	add_topology_levels(cpuid, 0xb);
+	add_topology_levels(cpuid, 0x1f);
 	*ret_cpuid = cpuid;
 	return 0;
 }

@@ -28,6 +28,7 @@ extern const uint64_t doctor_guest_size;
 
 struct doctor {
 	bool quiet;
+	const char *todo;
 	char reason[256]; /* why no guest can run; empty: one can */
 };
 
@@ -71,6 +72,7 @@ static void fail(struct doctor *doctor, const char *todo, const char *fmt, ...)
 	va_end(args);
 	report(doctor, "FAILED", "%s", doctor->reason);
 	report(doctor, "", "%s", todo);
+	doctor->todo = todo;
 }
 
 static int open_kvm(struct doctor *doctor)
@@ -269,8 +271,10 @@ int doctor_run(bool quiet)
 		check_guest(&doctor);
 	check_tun(&doctor);
 	check_passt(&doctor);
-	if (doctor.reason[0])
-		printf("%s%s\n", quiet ? "" : "No guest can run here: ", doctor.reason);
+	if (doctor.reason[0] && quiet)
+		printf("%s: %s\n", doctor.reason, doctor.todo);
+	else if (doctor.reason[0])
+		printf("No guest can run here: %s\n", doctor.reason);
 	else if (!quiet)
 		printf("Guests can run here.\n");
 	fflush(stdout);

@@ -70,14 +70,22 @@ static void link_taken(struct guest_link *link, const uint8_t *payload, size_t l
 /* A whole frame is there. False if it has to wait for room. */
 static bool link_frame(struct guest_link *link, uint8_t type, const uint8_t *payload, size_t len)
 {
+	/* Nothing counts behind the verdict, so nothing can hold up the end. */
+	if (link->exited)
+		return true;
 	switch (type) {
 	case LINK_READY:
+		if (link->ready)
+			return true;
 		/* Not before: until init has made its port raw, the guest would echo. */
 		link->ready = true;
 		want_input(link);
 		link->fn(link->ctx, GUEST_LINK_READY);
 		return true;
 	case LINK_STARTED:
+		if (link->started)
+			return true;
+		link->started = true;
 		link->fn(link->ctx, GUEST_LINK_STARTED);
 		return true;
 	case LINK_STDOUT:
@@ -189,7 +197,7 @@ void guest_link_resized(struct guest_link *link)
 
 	if (!link->ready)
 		return;
-	host_terminal_size(link->in.fd, &rows, &cols);
+	host_terminal_size(STDIN_FILENO, &rows, &cols);
 	size = (struct link_winsize){rows, cols};
 	/* Without room the next change tells; the size is a hint. */
 	pthread_mutex_lock(&link->serial.device.lock);

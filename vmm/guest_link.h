@@ -28,7 +28,8 @@ struct guest_link {
 	struct host_input in;
 	struct host_output out, err;
 	bool tty;
-	bool ready; /* init listens */
+	bool ready;   /* init listens */
+	bool started; /* the command runs */
 	bool in_ended;
 	uint32_t in_flight;   /* bytes of input that the command has not taken */
 	unsigned int escapes; /* escape characters typed in a row */

@@ -5,12 +5,33 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
+#include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "util.h"
+
+/*
+ * A descriptor for the loop alone. Of a pipe or a terminal it is opened anew, so that it can be
+ * non-blocking while the one that other processes share stays as it is; polling first would not
+ * be enough, as another writer may take the room. -1 with errno EBADF: the stream is closed.
+ */
+static int own_descriptor(int fd, int mode)
+{
+	char path[32];
+	struct stat st;
+	int own = -1;
+
+	if (fstat(fd, &st))
+		return -1;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	if (S_ISFIFO(st.st_mode) || isatty(fd))
+		own = open(path, mode | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	return own >= 0 ? own : fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+}
 
 static void output_ready(void *ctx, uint32_t events)
 {
@@ -26,9 +47,8 @@ int host_output_init(struct host_output *output, int fd, struct event_loop *loop
 {
 	int err;
 
-	*output = (struct host_output){.fd = fd, .loop = loop, .ready = ready, .ctx = ctx};
-	/* A descriptor of its own to wait on: the loop takes each once, and two may share `fd`. */
-	output->watch = (struct event_watch){.fd = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1),
+	*output = (struct host_output){.loop = loop, .ready = ready, .ctx = ctx};
+	output->watch = (struct event_watch){.fd = own_descriptor(fd, O_WRONLY),
 					     .fn = output_ready,
 					     .ctx = output,
 					     .lock = lock};
@@ -53,10 +73,10 @@ void host_output_fini(struct host_output *output)
 	output->loop = NULL;
 }
 
-/* A pipe that polls as writable takes PIPE_BUF bytes without blocking. */
+/* For what could not be opened anew (a socket): what polls as writable takes PIPE_BUF bytes. */
 static bool output_has_room(const struct host_output *output)
 {
-	struct pollfd pollfd = {.fd = output->fd, .events = POLLOUT};
+	struct pollfd pollfd = {.fd = output->watch.fd, .events = POLLOUT};
 
 	return !output->pollable || poll(&pollfd, 1, 0) > 0;
 }
@@ -68,17 +88,21 @@ size_t host_output_write(struct host_output *output, const void *data, size_t le
 	ssize_t wrote;
 
 	while (done < len && !output->error) {
-		if (!output_has_room(output)) {
+		wrote = -1;
+		errno = EAGAIN;
+		if (output_has_room(output))
+			wrote = write(output->watch.fd, bytes + done,
+				      MIN(len - done, (size_t)PIPE_BUF));
+		if (wrote >= 0) {
+			done += (size_t)wrote;
+		} else if (errno == EAGAIN) {
 			/* Perhaps it waits already: a device tries again whenever it has more. */
 			if (!output->watch.active)
 				event_loop_add(output->loop, &output->watch, EPOLLOUT);
 			return done;
-		}
-		wrote = write(output->fd, bytes + done, MIN(len - done, (size_t)PIPE_BUF));
-		if (wrote >= 0)
-			done += (size_t)wrote;
-		else if (errno != EINTR && errno != EAGAIN)
+		} else if (errno != EINTR) {
 			output->error = errno;
+		}
 	}
 	return len;
 }
@@ -94,13 +118,14 @@ static void input_ready(void *ctx, uint32_t events)
 int host_input_init(struct host_input *input, int fd, struct event_loop *loop,
 		    pthread_mutex_t *lock, void (*ready)(void *ctx), void *ctx)
 {
-	int err;
+	int err = -EBADF;
 
-	*input = (struct host_input){
-		.fd = fd, .loop = loop, .always_fd = -1, .ready = ready, .ctx = ctx};
-	input->watch =
-		(struct event_watch){.fd = fd, .fn = input_ready, .ctx = input, .lock = lock};
-	err = event_loop_add(loop, &input->watch, EPOLLIN);
+	*input = (struct host_input){.loop = loop, .always_fd = -1, .ready = ready, .ctx = ctx};
+	input->fd = own_descriptor(fd, O_RDONLY);
+	input->watch = (struct event_watch){
+		.fd = input->fd, .fn = input_ready, .ctx = input, .lock = lock};
+	if (input->fd >= 0)
+		err = event_loop_add(loop, &input->watch, EPOLLIN);
 	event_loop_remove(loop, &input->watch);
 	/* A regular file, or a stream that is closed: its end comes by reading. */
 	if (err == -EPERM || err == -EBADF) {
@@ -116,6 +141,7 @@ void host_input_fini(struct host_input *input)
 	if (!input->loop)
 		return;
 	event_loop_remove(input->loop, &input->watch);
+	close_fd_ptr(&input->fd);
 	close_fd_ptr(&input->always_fd);
 	input->loop = NULL;
 }

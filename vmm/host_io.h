@@ -21,11 +21,10 @@
  * when there is room again.
  */
 struct host_output {
-	int fd; /* borrowed */
 	struct event_loop *loop;
-	struct event_watch watch;
-	bool pollable; /* false: a regular file, always ready */
-	int error;     /* errno of the write that failed; EPIPE: nobody reads any more */
+	struct event_watch watch; /* its fd is ours */
+	bool pollable;		  /* false: a regular file, always ready */
+	int error;		  /* errno of the write that failed; EPIPE: nobody reads any more */
 	void (*ready)(void *ctx);
 	void *ctx;
 };
@@ -39,7 +38,7 @@ size_t host_output_write(struct host_output *output, const void *data, size_t le
 
 /* An input stream. It is read only while somebody wants it. */
 struct host_input {
-	int fd; /* borrowed */
+	int fd; /* ours */
 	struct event_loop *loop;
 	struct event_watch watch;
 	int always_fd; /* for a regular file: something that always polls as readable */

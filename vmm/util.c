@@ -3,6 +3,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,23 +13,19 @@
 
 #define LOG_LINE_MAX 1024
 #define LOG_LINES_PER_SECOND 5
+#define ERROR_WAIT_MS 1000
 #define NS_PER_S 1000000000ull
 
 static enum log_level log_level = LOG_WARN;
-static const char *log_prefix = "husk: ";
 
 void log_set_level(enum log_level level)
 {
 	log_level = level;
 }
 
-void log_set_prefix(const char *prefix)
-{
-	log_prefix = prefix;
-}
-
 void log_line(enum log_level level, const char *fmt, ...)
 {
+	struct pollfd room = {.fd = STDERR_FILENO, .events = POLLOUT};
 	char line[LOG_LINE_MAX];
 	size_t used, i;
 	va_list args;
@@ -36,7 +33,7 @@ void log_line(enum log_level level, const char *fmt, ...)
 
 	if (level > log_level)
 		return;
-	used = (size_t)snprintf(line, sizeof(line), "%s", log_prefix);
+	used = (size_t)snprintf(line, sizeof(line), "husk: ");
 	va_start(args, fmt);
 	len = vsnprintf(line + used, sizeof(line) - used, fmt, args);
 	va_end(args);
@@ -48,8 +45,12 @@ void log_line(enum log_level level, const char *fmt, ...)
 		if (iscntrl((unsigned char)line[i]))
 			line[i] = '?';
 	line[used++] = '\n';
-	/* One write, so that lines of several processes do not mix. */
-	if (write(STDERR_FILENO, line, used) < 0)
+	/*
+	 * One write, so that lines of several processes do not mix; and none that waits for a
+	 * reader for long, since a guest can cause lines.
+	 */
+	if (poll(&room, 1, level == LOG_ERROR ? ERROR_WAIT_MS : 0) == 1 &&
+	    write(STDERR_FILENO, line, used) < 0)
 		return;
 }
 
@@ -71,6 +72,7 @@ void close_fd_ptr(int *fd)
 {
 	if (*fd >= 0)
 		close(*fd);
+	*fd = -1;
 }
 
 void free_ptr(void *ptr)

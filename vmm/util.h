@@ -34,9 +34,6 @@ enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO };
 /* Highest level that is shown. Set once, before threads exist. Default: LOG_WARN. */
 void log_set_level(enum log_level level);
 
-/* What stands before every line, "husk: " unless told; borrowed for good. */
-void log_set_prefix(const char *prefix);
-
 void log_line(enum log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 #define log_error(...) log_line(LOG_ERROR, __VA_ARGS__)

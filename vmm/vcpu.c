@@ -57,10 +57,8 @@ static void vcpu_pio(struct vcpu *vcpu)
 
 	for (i = 0; i < run->io.count; i++, data += run->io.size) {
 		if (run->io.direction == KVM_EXIT_IO_IN) {
-			vcpu->stats.pio_in++;
 			bus_read(vcpu->pio, run->io.port, data, run->io.size);
 		} else {
-			vcpu->stats.pio_out++;
 			bus_write(vcpu->pio, run->io.port, data, run->io.size);
 		}
 	}
@@ -71,10 +69,8 @@ static void vcpu_mmio(struct vcpu *vcpu)
 	struct kvm_run *run = vcpu->run;
 
 	if (run->mmio.is_write) {
-		vcpu->stats.mmio_write++;
 		bus_write(vcpu->mmio, run->mmio.phys_addr, run->mmio.data, run->mmio.len);
 	} else {
-		vcpu->stats.mmio_read++;
 		bus_read(vcpu->mmio, run->mmio.phys_addr, run->mmio.data, run->mmio.len);
 	}
 }
@@ -85,7 +81,8 @@ static enum vcpu_verdict vcpu_end(struct vcpu *vcpu, enum vcpu_verdict verdict, 
 	return verdict;
 }
 
-enum vcpu_verdict vcpu_run(struct vcpu *vcpu)
+/* Runs the guest until it can run no further. */
+static enum vcpu_verdict vcpu_run(struct vcpu *vcpu)
 {
 	struct kvm_run *run = vcpu->run;
 
@@ -111,11 +108,8 @@ enum vcpu_verdict vcpu_run(struct vcpu *vcpu)
 					run->fail_entry.hardware_entry_failure_reason);
 		case KVM_EXIT_INTERNAL_ERROR:
 			return vcpu_end(vcpu, VCPU_INTERNAL_ERROR, run->internal.suberror);
-		case KVM_EXIT_SYSTEM_EVENT:
-			return vcpu_end(vcpu, VCPU_TRIPLE_FAULT, run->system_event.type);
-		default: /* nothing else is asked for; a HLT is KVM's own business */
-			vcpu->stats.other++;
-			break;
+		default: /* nothing else was asked for; a HLT is KVM's own business */
+			return vcpu_end(vcpu, VCPU_UNKNOWN_EXIT, run->exit_reason);
 		}
 	}
 }
@@ -161,6 +155,8 @@ const char *vcpu_verdict_text(enum vcpu_verdict verdict)
 	case VCPU_INTERNAL_ERROR:
 		return "KVM cannot emulate what the guest did; this host may be unable to run "
 		       "64-bit Linux (see \"husk doctor\")";
+	case VCPU_UNKNOWN_EXIT:
+		return "KVM left the guest for a reason husk does not know";
 	case VCPU_KVM_ERROR:
 		return "KVM failed to run the guest";
 	}

@@ -18,6 +18,7 @@ enum vcpu_verdict {
 	VCPU_TRIPLE_FAULT,   /* the guest crashed its CPU, which is a reset */
 	VCPU_ENTRY_FAILED,   /* the CPU refused the guest's state */
 	VCPU_INTERNAL_ERROR, /* KVM could not emulate what the guest did */
+	VCPU_UNKNOWN_EXIT,   /* KVM left the guest for a reason nobody asked for */
 	VCPU_KVM_ERROR,	     /* the ioctl itself failed */
 };
 
@@ -26,11 +27,6 @@ struct vcpu;
 
 /* Called once, on the vCPU's thread, when it can run no further; it runs nothing after that. */
 typedef void vcpu_ended_fn(void *ctx, const struct vcpu *vcpu);
-
-/* Counts of exits to husk, by kind; read when the vCPU has ended, or as a mere hint. */
-struct vcpu_stats {
-	uint64_t pio_in, pio_out, mmio_read, mmio_write, other;
-};
 
 struct vcpu {
 	unsigned int index;
@@ -46,7 +42,6 @@ struct vcpu {
 	enum vcpu_verdict verdict; /* valid in `ended` */
 	uint64_t detail;	   /* of the verdict: hardware reason, KVM suberror or errno */
 	uint64_t entered_ns;	   /* clock before the first instruction */
-	struct vcpu_stats stats;
 };
 
 /*
@@ -62,9 +57,6 @@ void vcpu_fini(struct vcpu *vcpu);
  * blocked in the thread, as they are in the caller.
  */
 int vcpu_start(struct vcpu *vcpu, vcpu_ended_fn *ended, void *ctx);
-
-/* Runs the guest on the calling thread until it can run no further, for callers without a loop. */
-enum vcpu_verdict vcpu_run(struct vcpu *vcpu);
 
 /* What the verdict means, for the user: "the guest ..."; static storage. */
 const char *vcpu_verdict_text(enum vcpu_verdict verdict);

@@ -29,7 +29,7 @@ wait_for() {
 
 # Starts husk in the background, its output in files; waits until the guest says "up".
 start_husk() {
-	"$HUSK" run -t 100s "$@" >"$BATS_TEST_TMPDIR/out" 2>"$BATS_TEST_TMPDIR/err" </dev/null 3>&- &
+	env --default-signal=INT,HUP "$HUSK" run -t 100s "$@" >"$BATS_TEST_TMPDIR/out" 2>"$BATS_TEST_TMPDIR/err" </dev/null 3>&- &
 	pid=$!
 	wait_for grep -q up "$BATS_TEST_TMPDIR/out" || {
 		cat "$BATS_TEST_TMPDIR/err" >&2

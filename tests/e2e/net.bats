@@ -13,6 +13,8 @@ setup_file() {
 	head -c $SIZE /dev/urandom >"$WWW/file"
 	export SUM
 	SUM=$(sha256sum <"$WWW/file")
+	cp -L build/husk build/vmlinux build/rootfs.img "$BATS_FILE_TMPDIR"
+	chmod a+rX "$BATS_FILE_TMPDIR"/*
 }
 
 teardown() {
@@ -24,7 +26,7 @@ teardown() {
 serve() {
 	busybox httpd -f -p "$1" -h "$WWW" 3>&- &
 	server=$!
-	wait_for busybox wget -q -O /dev/null "http://$1/" || wait_for nc -z "${1%:*}" "${1#*:}" || :
+	wait_for bash -c ": </dev/tcp/${1%:*}/${1#*:}"
 }
 
 tap_up() {
@@ -36,9 +38,12 @@ tap_up() {
 
 TAP=tap=husk0,ip=172.31.7.2/24,gw=172.31.7.1
 
-# As an ordinary user.
-user() {
-	setpriv --reuid=65534 --regid=65534 --clear-groups env HOME=/ "$@"
+# As an ordinary user who may use KVM, husk run with files that anyone may read.
+user_husk() {
+	local as=
+	[ "$(id -u)" != 0 ] ||
+		as="setpriv --reuid=65534 --regid=65534 --groups=$(stat -c %g /dev/kvm) env HOME=/"
+	exec $as timeout 100 "$BATS_FILE_TMPDIR/husk" run -t 90s "$@"
 }
 
 # What the guest does to download, hash and hand out 64 MiB.
@@ -75,6 +80,7 @@ download() {
 	run -0 husk -n "$TAP,mac=06:00:ac:10:00:02,mtu=9000" -- sh -c '
 		cat /sys/class/net/eth0/address /sys/class/net/eth0/mtu
 		ping -c 1 -s 8000 -W 5 172.31.7.1 >/dev/null && echo jumbo
+		for i in 1 2 3 4 5; do ip -6 addr show dev eth0 | grep -q fe80 && break; sleep 1; done
 		ip -6 addr show dev eth0 | grep -c fe80'
 	[ "${lines[0]}" = 06:00:ac:10:00:02 ]
 	[ "${lines[1]}" = 9000 ]
@@ -99,12 +105,12 @@ download() {
 
 @test "passt, as an ordinary user: 64 MiB by HTTP into the guest" {
 	serve 127.0.0.1:8081
-	run -0 user timeout 100 "$HUSK" run -t 90s -n passt,host=on -- sh -c "$(download 10.0.2.2:8081)"
+	run -0 user_husk -n passt,host=on -- sh -c "$(download 10.0.2.2:8081)"
 	[ "$output" = "$SUM" ]
 }
 
 @test "passt, as an ordinary user: 64 MiB by HTTP out of the guest, through a forwarded port" {
-	user "$HUSK" run -t 100s -m 256M -n passt,tcp=8082:80 -- sh -c "mkdir /dev/shm/www; head -c $SIZE /dev/urandom >/dev/shm/www/file; sha256sum </dev/shm/www/file; httpd -p 80 -h /dev/shm/www; echo up; sleep 100" \
+	user_husk -m 256M -n passt,tcp=8082:80 -- sh -c "mkdir /dev/shm/www; head -c $SIZE /dev/urandom >/dev/shm/www/file; sha256sum </dev/shm/www/file; httpd -p 80 -h /dev/shm/www; echo up; sleep 100" \
 		>"$BATS_TEST_TMPDIR/out" 2>"$BATS_TEST_TMPDIR/err" </dev/null 3>&- &
 	pid=$!
 	wait_for grep -q up "$BATS_TEST_TMPDIR/out"
@@ -114,7 +120,7 @@ download() {
 }
 
 @test "passt, as an ordinary user: ping" {
-	run -0 user timeout 100 "$HUSK" run -t 60s -n passt -- ping -c 1 -W 5 10.0.2.2
+	run -0 user_husk -n passt -- ping -c 1 -W 5 10.0.2.2
 }
 
 @test "two networks in one guest" {

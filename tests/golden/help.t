@@ -54,7 +54,7 @@ Help goes to standard output.
     -w, --workdir DIR          folder COMMAND starts in (default: /)
     -t, --timeout DURATION     end the VM after 500ms, 30s, 5m, 1h (default: never)
         --timing               print where the time to boot went
-        --no-sandbox           run without the jail; for debugging husk
+        --no-sandbox           run without the jail (there is none yet: accepted)
     -v, --verbose              say what husk does
     -h, --help                 print this text
   

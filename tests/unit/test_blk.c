@@ -16,15 +16,44 @@ static void describes_the_disk(void **state)
 	assert_int_equal(
 		fake_mmio_read(&f->guest, base + offsetof(struct virtio_blk_config, seg_max), 4),
 		VIRTQUEUE_SIZE_MAX - 2);
+	assert_int_equal(
+		fake_mmio_read(&f->guest, base + offsetof(struct virtio_blk_config, size_max), 4),
+		128 << 10);
 	assert_int_equal(offered & 0xffffff,
-			 FEATURE(VIRTIO_BLK_F_SEG_MAX) | FEATURE(VIRTIO_BLK_F_BLK_SIZE) |
-				 FEATURE(VIRTIO_BLK_F_FLUSH) | FEATURE(VIRTIO_BLK_F_DISCARD) |
+			 FEATURE(VIRTIO_BLK_F_SEG_MAX) | FEATURE(VIRTIO_BLK_F_SIZE_MAX) |
+				 FEATURE(VIRTIO_BLK_F_BLK_SIZE) | FEATURE(VIRTIO_BLK_F_FLUSH) |
+				 FEATURE(VIRTIO_BLK_F_DISCARD) |
 				 FEATURE(VIRTIO_BLK_F_WRITE_ZEROES));
 	device_replace(f, dup(f->fd), true, 0);
 	offered = fake_offered_features(&f->guest);
 	assert_int_equal(offered & 0xffffff,
-			 FEATURE(VIRTIO_BLK_F_SEG_MAX) | FEATURE(VIRTIO_BLK_F_BLK_SIZE) |
-				 FEATURE(VIRTIO_BLK_F_FLUSH) | FEATURE(VIRTIO_BLK_F_RO));
+			 FEATURE(VIRTIO_BLK_F_SEG_MAX) | FEATURE(VIRTIO_BLK_F_SIZE_MAX) |
+				 FEATURE(VIRTIO_BLK_F_BLK_SIZE) | FEATURE(VIRTIO_BLK_F_FLUSH) |
+				 FEATURE(VIRTIO_BLK_F_RO));
+}
+
+/* Nobody else is served while a request is: 254 segments of 128 KiB are the most. */
+static void a_request_is_bounded(void **state)
+{
+	enum { SEGMENTS = 60, LIMIT = 254 * (128 << 10) };
+	struct fixture *f = *state;
+	struct fake_buf bufs[1 + SEGMENTS + 1];
+	uint32_t len = LIMIT / SEGMENTS / SECTOR * SECTOR, rest = LIMIT - len * SEGMENTS;
+	int fd = memfd_create("big", MFD_CLOEXEC);
+	unsigned int i;
+
+	assert_int_equal(ftruncate(fd, MIB(64)), 0);
+	device_replace(f, fd, false, 0);
+	bufs[0] = (struct fake_buf){f->header, sizeof(struct virtio_blk_outhdr), false};
+	for (i = 1; i <= SEGMENTS; i++)
+		bufs[i] = (struct fake_buf){FAKE_RAM_BASE, len, false};
+	bufs[SEGMENTS].len += rest;
+	bufs[SEGMENTS + 1] = (struct fake_buf){f->status, 1, true};
+	set_header(f, VIRTIO_BLK_T_OUT, 0);
+	assert_int_equal(submit(f, bufs, ARRAY_SIZE(bufs)), VIRTIO_BLK_S_OK);
+	bufs[1].len += SECTOR;
+	set_header(f, VIRTIO_BLK_T_OUT, 0);
+	assert_int_equal(submit(f, bufs, ARRAY_SIZE(bufs)), VIRTIO_BLK_S_IOERR);
 }
 
 static void writes_and_reads(void **state)
@@ -416,6 +445,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(describes_the_disk),
+		TEST(a_request_is_bounded),
 		TEST(writes_and_reads),
 		TEST(ranges_are_bounded),
 		TEST(framing_is_free),

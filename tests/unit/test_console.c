@@ -159,7 +159,8 @@ static void halts_are_found(void **state)
 		const char *text;
 		unsigned int halts;
 	} cases[] = {
-		{"reboot: System halted\r\n", 1},
+		{"[    0.000000] reboot: System halted\r\n", 1},
+		{"reboot: System halted\r\n", 0},
 		{"[   12.345678] reboot: Power down\r\n", 1},
 		{"[   12.345678][    T1] reboot: System halted\n", 1},
 		{"reboot: System halted", 0},

@@ -58,7 +58,8 @@ static void a_length_past_the_bound_is_cut(void **state)
 		send_frame(pair, LINK_STARTED, "", 0);
 		streams_serve(&pair->loop);
 		assert_stream(pair->streams.out, payload);
-		assert_int_equal(pair->events[GUEST_LINK_STARTED], i + 1);
+		/* Told once, however often the guest says so. */
+		assert_int_equal(pair->events[GUEST_LINK_STARTED], 1);
 	}
 }
 

@@ -132,8 +132,9 @@ static void run_large(void **state)
 
 static void cmdline(void **state)
 {
-	char text[] = "console=ttyS0 root=/dev/vda  rootfstype=ext4,squashfs\trw ip=10.0.0.2::: "
-		      "rootflags=\"a b\" \"root=/dev/vdb\" -- ro root=/dev/vdc\n";
+	char text[] =
+		"console=ttyS0 root=/dev/vda  rootfstype=ext4,squashfs\trw ip=10.0.0.2::: ip=off "
+		"rootflags=\"a b\" \"root=/dev/vdb\" -- ro root=/dev/vdc\n";
 	char empty[] = "\n";
 	char last[] = "rw noro ro=1 root= ro\n";
 	struct boot_spec boot;
@@ -143,12 +144,14 @@ static void cmdline(void **state)
 	assert_string_equal(boot.root, "/dev/vdb");
 	assert_string_equal(boot.rootfstype, "ext4,squashfs");
 	assert_string_equal(boot.rootflags, "a b");
-	assert_string_equal(boot.ip, "10.0.0.2:::");
+	assert_int_equal(boot.nr_ips, 2);
+	assert_string_equal(boot.ips[0], "10.0.0.2:::");
+	assert_string_equal(boot.ips[1], "off");
 	assert_true(boot.rw);
 
 	cmdline_parse(empty, &boot);
 	assert_null(boot.root);
-	assert_null(boot.ip);
+	assert_int_equal(boot.nr_ips, 0);
 	assert_false(boot.rw);
 
 	cmdline_parse(last, &boot);
