@@ -58,7 +58,7 @@ help: ## this list
 
 # husk
 
-husk: $(BUILD)/husk
+husk: $(BUILD)/husk ## the program alone
 
 $(BUILD)/husk: $(HUSK_OBJS)
 	$(call say,LINK,$@)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
@@ -82,10 +82,10 @@ $(TOP)/rootfs/init: $(INIT_SRCS) $(wildcard rootfs/*.h)
 		-Wl,-z,noseparate-code -o $@ $(INIT_SRCS)
 
 # The kernel is kept outside of the tree, under a name made from all that went in.
-kernel: | $(TOP)
+kernel: | $(TOP) ## the guest kernel
 	@path=$$(kernel-config/build) && ln -sfn "$$path/vmlinux" $(TOP)/vmlinux
 
-rootfs: $(TOP)/rootfs.img
+rootfs: $(TOP)/rootfs.img ## the root file system
 
 $(TOP)/rootfs.img: rootfs/build-image | $(TOP)
 	$(call say,IMAGE,$@)rootfs/build-image $@

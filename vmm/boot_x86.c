@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Theory. There is no firmware: husk leaves memory as firmware and boot loader would have, and
- *starts the kernel at its own entry. What a kernel is told:
+ * starts the kernel at its own entry. What a kernel is told:
  *
  *	         64-bit entry               PVH entry
  *	what     boot_params in RSI         start info in EBX
@@ -14,7 +14,7 @@
  * virtio_mmio.device= from the command line, a distribution's kernel takes ACPI.
  *
  * RAM, from the bottom: husk's tables (layout_x86.h), firmware tables, the kernel from 1 MiB or
- *where it wants to be, and the initrd at the top of what the kernel can reach.
+ * where it wants to be, and the initrd at the top of what the kernel can reach.
  */
 #include "boot_x86.h"
 

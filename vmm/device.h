@@ -3,8 +3,9 @@
  * A device as the bus sees it: something that answers reads and writes of its registers.
  *
  * Each device embeds a `struct device` and owns it. Its lock guards all of the device's state
- * and is taken in two places only: bus_read/bus_write, on a vCPU thread, and the event loop
- * before it calls the device's watch. Device code itself takes no lock.
+ * and is taken by bus_read/bus_write, on a vCPU thread, and by the event loop around the device's
+ * watches. Device code itself takes no lock; what the loop thread does to a serial port outside
+ * of its watches (serial_flush, guest_link_resized) does, and holds no other.
  */
 #ifndef HUSK_DEVICE_H
 #define HUSK_DEVICE_H

@@ -37,6 +37,7 @@ int guest_mem_map(struct guest_mem *mem, gpa_t gpa, uint64_t size)
 		return -errno;
 	/* A guest's memory is not for core files, nor for a child. */
 	madvise(host, size, MADV_DONTDUMP);
+	madvise(host, size, MADV_DONTFORK);
 	err = guest_mem_add(mem, gpa, size, host);
 	if (err)
 		munmap(host, size);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The guest's physical address map on x86-64: every fixed address, in rising order.
+ * The guest's physical address map on x86-64: every fixed address.
  */
 #ifndef HUSK_LAYOUT_X86_H
 #define HUSK_LAYOUT_X86_H

@@ -450,7 +450,7 @@ int machine_create(const struct vm_config *config, struct timeline *timeline,
 	if (!err)
 		err = create_platform(machine);
 	if (err)
-		log_error("cannot set up the console: %s", strerror(-err));
+		log_error("cannot set up the event loop or the serial ports: %s", strerror(-err));
 	if (!err)
 		err = create_virtios(machine);
 	if (!err)

@@ -14,7 +14,7 @@ void timeline_mark_at(struct timeline *timeline, const char *name, uint64_t ns)
 
 	if (at == TIMELINE_MARKS_MAX)
 		return;
-	/* Marks may come late, from other threads: kept in order of time. */
+	/* Marks may come late: kept in order of time. */
 	for (; at && timeline->marks[at - 1].ns > ns; at--)
 		timeline->marks[at] = timeline->marks[at - 1];
 	timeline->marks[at].name = name;

@@ -53,8 +53,8 @@ int vcpu_init(struct vcpu *vcpu, struct vm *vm, unsigned int index, const struct
 void vcpu_fini(struct vcpu *vcpu);
 
 /*
- * Starts the thread. `ended` may be called before this returns. 0 or -errno. All signals are
- * blocked in the thread, as they are in the caller.
+ * Starts the thread. `ended` may be called before this returns. 0 or -errno. The thread has
+ * the caller's signal mask.
  */
 int vcpu_start(struct vcpu *vcpu, vcpu_ended_fn *ended, void *ctx);
 
