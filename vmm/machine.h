@@ -24,8 +24,8 @@ int machine_create(const struct vm_config *config, struct timeline *timeline,
 void machine_destroy(struct machine *machine);
 
 /*
- * Runs the VM until it ends, and says how; opens nothing. ending_block_signals came before. The vCPU
- * threads may still be there when it returns: the process is to end then.
+ * Runs the VM until it ends, and says how; opens nothing. ending_block_signals came before. The
+ * vCPU threads may still be there when it returns: the process is to end then.
  */
 struct verdict machine_run(struct machine *machine);
 
