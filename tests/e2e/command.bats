@@ -130,7 +130,7 @@ load common
 }
 
 @test "on a terminal, the command has one, with its size" {
-	run -0 script -qec "stty rows 33 cols 99; $HUSK run -t 60s -- sh -c 'tty; stty size; exit 3' || echo status \$?" /dev/null </dev/null
+	run -0 script -qec "stty rows 33 cols 99; '$HUSK' run -t 60s -- sh -c 'tty; stty size; exit 3' || echo status \$?" /dev/null </dev/null
 	[[ $output =~ /dev/pts/0 ]]
 	[[ $output =~ "33 99" ]]
 	[[ $output =~ "status 3" ]]

@@ -17,9 +17,9 @@ make_disk() {
 	mke2fs -q -t ext4 "$1"
 }
 
-# Waits up to ten seconds for a command to succeed.
+# Waits up to a minute for a command to succeed.
 wait_for() {
-	for _ in $(seq 100); do
+	for _ in $(seq 600); do
 		"$@" >/dev/null 2>&1 && return
 		sleep 0.1
 	done
