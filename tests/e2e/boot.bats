@@ -26,6 +26,11 @@ load common
 	[ "${lines[2]}" = 67108864 ]
 }
 
+@test "as many vCPUs as there may be" {
+	run -0 husk -c 32 -m 256M -- nproc
+	[ "$output" = 32 ]
+}
+
 @test "the smallest memory there is, 32 MiB" {
 	run -0 husk -m 32M -- echo small
 	[ "$output" = small ]
