@@ -52,7 +52,7 @@ struct nic_config {
 	char *id; /* "eth0", ... */
 	enum nic_kind kind;
 	char *tap;    /* NIC_TAP: name of the host's device */
-	int fd;	      /* NIC_FD: descriptor of a TAP, inherited */
+	int fd;	      /* NIC_FD: descriptor of a TAP or a connected stream socket, inherited */
 	bool has_mac; /* else one is made up */
 	uint8_t mac[6];
 	uint16_t mtu; /* 0: default */
