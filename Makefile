@@ -15,7 +15,7 @@ DESTDIR :=
 TOP := build
 BUILD := $(TOP)$(if $(SAN),/san-$(subst $(comma),-,$(SAN)))$(if $(filter-out gcc,$(CC)),/$(CC))
 
-CPPFLAGS := -D_GNU_SOURCE -Ivmm -Ivirtio -Ijailer -Irootfs -Itests/unit
+CPPFLAGS := -D_GNU_SOURCE $(addprefix -iquote ,vmm virtio jailer rootfs tests/unit $(TOP)/jailer)
 WARNINGS := -Wall -Wextra -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wformat=2 \
 	-Wcast-qual -Wvla -Wundef -Werror
 CFLAGS := -std=gnu17 -O2 -g $(WARNINGS) -fPIE -ffunction-sections -fdata-sections
@@ -26,7 +26,7 @@ else
 CFLAGS += -fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer
 LDFLAGS := -fsanitize=$(SAN) -pie
 endif
-LDLIBS := -ljansson -lpthread
+LDLIBS := -ljansson -lseccomp -lcap -lpthread
 
 # mke2fs and the like are not on an ordinary user's path.
 export PATH := $(PATH):/usr/sbin:/sbin
@@ -37,7 +37,9 @@ Q := $(if $(V),,@)
 say = $(if $(V),,@printf '%-8s%s\n' $(1) $(2);)
 
 # What each program is made of.
-HUSK_OBJS := $(patsubst %,$(BUILD)/%.o,$(basename $(wildcard vmm/*.c vmm/*.S virtio/*.c)))
+JAIL_SRCS := $(wildcard jailer/*.c)
+HUSK_OBJS := $(patsubst %,$(BUILD)/%.o,$(basename $(wildcard vmm/*.c vmm/*.S virtio/*.c) $(JAIL_SRCS)))
+
 LIB_OBJS := $(filter-out $(BUILD)/vmm/main.o,$(HUSK_OBJS))
 INIT_SRCS := $(wildcard rootfs/init*.c)
 INIT_LIB_OBJS := $(BUILD)/rootfs/init_parse.o
@@ -70,6 +72,15 @@ $(BUILD)/%.o: %.c
 $(BUILD)/%.o: %.S
 	@mkdir -p $(@D)
 	$(call say,AS,$@)$(CC) $(CPPFLAGS) -DINIT_BLOB_PATH='"$(TOP)/rootfs/init"' -MMD -MP -c -o $@ $<
+
+# System calls by number.
+SYSCALL_NAMES := $(TOP)/jailer/syscall_names.inc
+$(BUILD)/jailer/seccomp_policy.o $(TOP)/lint/jailer/seccomp_policy.tidy: $(SYSCALL_NAMES)
+
+$(SYSCALL_NAMES):
+	@mkdir -p $(@D)
+	$(call say,GEN,$@)echo '#include <asm/unistd_64.h>' | $(CC) -E -dM - | \
+		sed -n 's/^#define __NR_\([a-z0-9_]*\) \([0-9]*\)$$/[\2] = "\1",/p' >$@
 
 # The guest's init is data of husk.
 $(BUILD)/vmm/init_blob.o: $(TOP)/rootfs/init
@@ -151,10 +162,10 @@ $(TOP)/lint/format: $(C_FILES) .clang-format
 $(TOP)/lint/cppcheck: $(C_FILES)
 	@mkdir -p $(@D)
 	$(call say,CHECK,cppcheck)cppcheck -q --std=c11 --error-exitcode=1 --inline-suppr --suppressions-list=tests/cppcheck.txt \
-		-D__x86_64__ -Ivmm -Ivirtio -Irootfs vmm virtio rootfs
+		-D__x86_64__ -Ivmm -Ivirtio -Ijailer -Irootfs vmm virtio jailer rootfs
 	@touch $@
 
-$(TOP)/lint/%.tidy: %.c .clang-tidy $(wildcard vmm/*.h virtio/*.h)
+$(TOP)/lint/%.tidy: %.c .clang-tidy $(wildcard vmm/*.h virtio/*.h jailer/*.h)
 	@mkdir -p $(@D)
 	$(call say,TIDY,$<)clang-tidy --quiet --warnings-as-errors='*' $< -- -std=gnu17 $(CPPFLAGS) 2>/dev/null
 	@touch $@
