@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a process gives up for good. Each step is one-way, and by itself: isolate.c (husk's own
+ * jail) and jailer.c (husk-jailer) say in which order.
+ *
+ * Logs, once, which step the host refused, and what to do. For a process with one thread.
+ */
+#ifndef HUSK_CONFINE_H
+#define HUSK_CONFINE_H
+
+#include <sys/types.h>
+
+/*
+ * Becomes uid and gid, real, effective, saved and for files, with no other groups. Capabilities go
+ * or stay as securebits have it. 0 or -errno.
+ */
+int confine_ids(uid_t uid, gid_t gid);
+
+/*
+ * No capability in any set: bounding, ambient, inheritable, permitted, effective; and securebits
+ * locked so that none comes with a uid. Works with what there is: a process without CAP_SETPCAP
+ * keeps a bounding set, which no_new_privs makes void, unless it is told to need it. 0 or -errno.
+ */
+int confine_capabilities(void);
+
+/* no_new_privs; not dumpable, so no process of the same user may trace it or look into it. */
+int confine_privileges(void);
+
+/*
+ * Landlock: no file system access by path at all, and, where the kernel knows them, no TCP bind or
+ * connect, no abstract sockets and no signals to other processes. Needs no_new_privs. Descriptors
+ * that are open stay usable. A kernel without Landlock is no error: *ret_abi (may be NULL) is 0
+ * then.
+ */
+int confine_files(int *ret_abi);
+
+/*
+ * Limits, soft and hard: no core dump, no locked memory, no message queues, no new
+ * descriptor (RLIMIT_NOFILE is 1: those that are open stay, and poll takes one). Call when every
+ * file is open. 0 or -errno.
+ */
+int confine_limits(void);
+
+/*
+ * Whether the caller has been confined already, as --jailed claims: no capability in any set, and
+ * no_new_privs. 0; -EPERM, and a line in the log.
+ */
+int confine_verify(void);
+
+#endif

@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The stages of husk's own jail.
+ *
+ * Everything the VM needs is open by now, and no path is looked up once this is over. What a stage
+ * needs, a later one gives up: that makes the order.
+ *
+ *  1. Environment and session keyring. May hold secrets of the user's, of which the VM needs none;
+ *     no namespace keeps the keyring out. First, since nothing depends on them.
+ *  2. Namespaces. Take CAP_SYS_ADMIN. Who lacks that, or what stages 4 and 5 need besides, gets it
+ *     within a user namespace of its own, in which only its own ids exist. Its maps are written to
+ *     /proc/self, so while there is a /proc, and while the process is dumpable: otherwise those
+ *     files belong to root. The PID namespace is for children: supervise.c forks the first.
+ *     What is mounted from here on must not get out to the host: mounts become private before
+ *     anything is mounted.
+ *  3. An empty root: a tmpfs, which is not writable and has no room for even one file. It is
+ *     mounted on /dev, because that is there wherever /dev/kvm is. It becomes the root by
+ *     pivot_root rather than chroot, so that the old root with all mounts in it can be detached:
+ *     nothing is left to climb back to. The host's name goes as well.
+ *  4. User: root becomes "nobody", so that a descriptor or a hole that leads to the host's files
+ *     leads there as somebody who owns none. Needs CAP_SETUID and CAP_SETGID, and must come after
+ *     what only root may do: mounts.
+ *  5. Capabilities. Stage 4 has not taken them away (SECBIT_NO_SETUID_FIXUP), because to empty the
+ *     bounding set takes one.
+ *  6. Privileges. After stage 4: a change of ids makes a process dumpable or not by a setting of
+ *     the host's. Before 7 and before system call filters, which need no_new_privs.
+ *  7. Files: Landlock, in case a way to a file is found all the same. Last, as it would forbid
+ *     stages 2 and 3.
+ *
+ * Not here: descriptors (the caller closes what the VM does not need), limits (threads are yet to
+ * be made) and system call filters.
+ */
+#include "isolate.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/keyctl.h>
+#include <linux/securebits.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/capability.h>
+#include <sys/fsuid.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "confine.h"
+#include "util.h"
+
+#define NAMESPACES \
+	(CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP)
+#define ROOT_FLAGS (MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC)
+#define ROOT_OPTIONS "size=4k,nr_inodes=1,mode=111" /* the one inode is the root folder's */
+#define HOST_NAME "husk"
+#define NOBODY 65534
+
+static int leave_environment(void)
+{
+	char **variable;
+
+	for (variable = environ; variable && *variable; variable++)
+		explicit_bzero(*variable, strlen(*variable));
+	environ = NULL;
+	return 0;
+}
+
+/* One of its own instead of the caller's. Where it is refused as such, keys are as well. */
+static int leave_keyring(void)
+{
+	long joined = syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL);
+
+	return joined < 0 && errno != ENOSYS && errno != EPERM ? -errno : 0;
+}
+
+/* Whether the process has all that the stages take. */
+static bool is_privileged(void)
+{
+	static const cap_value_t needed[] = {CAP_SYS_ADMIN, CAP_SETUID, CAP_SETGID, CAP_SETPCAP};
+	cap_t caps = cap_get_proc();
+	cap_flag_value_t has = CAP_SET;
+	size_t i;
+
+	for (i = 0; caps && i < ARRAY_SIZE(needed) && has == CAP_SET; i++)
+		if (cap_get_flag(caps, needed[i], CAP_EFFECTIVE, &has))
+			has = CAP_CLEAR;
+	if (caps)
+		cap_free(caps);
+	return caps && has == CAP_SET;
+}
+
+static int write_text(const char *path, const char *text)
+{
+	cleanup_fd int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0 || write(fd, text, strlen(text)) < 0)
+		return -errno;
+	return 0;
+}
+
+static int map_id(const char *path, unsigned int id)
+{
+	char text[64];
+
+	snprintf(text, sizeof(text), "%u %u 1", id, id);
+	return write_text(path, text);
+}
+
+static int enter_namespaces(void)
+{
+	uid_t uid = geteuid();
+	gid_t gid = getegid();
+	int err;
+
+	if (is_privileged())
+		return unshare(NAMESPACES) ? -errno : 0;
+	/* The user namespace is made first of these, and owns the others. */
+	if (unshare(NAMESPACES | CLONE_NEWUSER))
+		return -errno;
+	err = write_text("/proc/self/setgroups", "deny"); /* or else there is no gid_map for us */
+	if (!err)
+		err = map_id("/proc/self/uid_map", uid);
+	return err ? err : map_id("/proc/self/gid_map", gid);
+}
+
+static int enter_root(void)
+{
+	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+	    mount("husk", "/dev", "tmpfs", ROOT_FLAGS, ROOT_OPTIONS) || chdir("/dev"))
+		return -errno;
+	/* The old root is now on top of the new one, until it is detached from there. */
+	if (syscall(SYS_pivot_root, ".", ".") || umount2(".", MNT_DETACH) || chdir("/"))
+		return -errno;
+	return sethostname(HOST_NAME, strlen(HOST_NAME)) ? -errno : 0;
+}
+
+/* Whether ids for "nobody" exist in this user namespace. Setting a thread's id for files tells. */
+static bool has_nobody(void)
+{
+	int uid, gid;
+
+	setfsuid(NOBODY);
+	setfsgid(NOBODY);
+	uid = setfsuid(geteuid());
+	gid = setfsgid(getegid());
+	return uid == NOBODY && gid == NOBODY;
+}
+
+static int leave_user(void)
+{
+	if (geteuid() != 0 || !is_privileged())
+		return 0;
+	if (prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP, 0, 0, 0)) {
+		int err = -errno;
+
+		log_error("cannot set securebits: %s; does something lock them?", strerror(-err));
+		return err;
+	}
+	/* Root of a namespace with few ids is not the host's root: it stays who it is. */
+	return has_nobody() ? confine_ids(NOBODY, NOBODY) : 0;
+}
+
+static int leave_files(void)
+{
+	int abi, err = confine_files(&abi);
+
+	if (!err && !abi)
+		log_info("this kernel has no Landlock: the jail does without");
+	return err;
+}
+
+static const struct stage {
+	const char *name;
+	int (*run)(void);
+	bool logs; /* by itself */
+} stages[] = {
+	{"environment", leave_environment, false},
+	{"keyring", leave_keyring, false},
+	{"namespaces", enter_namespaces, false},
+	{"empty root", enter_root, false},
+	{"user", leave_user, true},
+	{"capabilities", confine_capabilities, true},
+	{"privileges", confine_privileges, true},
+	{"files", leave_files, true},
+};
+
+static int run_stages(const struct stage **ret_stage)
+{
+	const struct stage *stage;
+	int err = 0;
+
+	for (stage = stages; stage < stages + ARRAY_SIZE(stages) && !err; stage++) {
+		*ret_stage = stage;
+		err = stage->run();
+	}
+	return err;
+}
+
+static const char *advice(int err)
+{
+	switch (-err) {
+	case ENOSPC:
+	case EUSERS:
+		return "raise the limits on namespaces (sysctl user.max_user_namespaces and "
+		       "the like)";
+	case ENOENT:
+		return "husk needs /proc and /dev";
+	case EINVAL:
+	case ENOSYS:
+		return "it takes a kernel with all namespaces and tmpfs, and a root file system "
+		       "that is a mount (no chroot, no initramfs)";
+	default:
+		return "allow user namespaces (sysctl kernel.unprivileged_userns_clone=1; "
+		       "kernel.apparmor_restrict_unprivileged_userns=0, or an AppArmor profile "
+		       "for husk; in a container, a runtime profile that lets unshare and mount "
+		       "pass) or run husk as root";
+	}
+}
+
+int isolate(void)
+{
+	const struct stage *stage;
+	int err = run_stages(&stage);
+
+	if (err && !stage->logs)
+		log_error("cannot jail the VM: %s: %s; %s; or --no-sandbox to run without the jail",
+			  stage->name, strerror(-err), advice(err));
+	return err;
+}
+
+struct probed {
+	int err;
+	size_t stage;
+};
+
+static void __attribute__((noreturn)) probe(int report)
+{
+	const struct stage *stage = stages;
+	int null_fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
+	struct probed probed;
+
+	/* What the stages log is for those who run a VM. */
+	dup2(null_fd, STDERR_FILENO);
+	probed.err = run_stages(&stage);
+	probed.stage = (size_t)(stage - stages);
+	_exit(write(report, &probed, sizeof(probed)) != sizeof(probed));
+}
+
+int isolate_probe(const char **ret_stage)
+{
+	cleanup_fd int report = -1, childs = -1;
+	struct probed probed = {.err = -ECHILD};
+	int ends[2];
+	pid_t child;
+
+	*ret_stage = "process";
+	if (pipe2(ends, O_CLOEXEC))
+		return -errno;
+	report = ends[0];
+	childs = ends[1];
+	child = fork();
+	if (child < 0)
+		return -errno;
+	if (!child)
+		probe(childs);
+	close(steal_fd(&childs));
+	if (read(report, &probed, sizeof(probed)) == sizeof(probed))
+		*ret_stage = stages[probed.stage].name;
+	waitpid(child, NULL, 0);
+	return probed.err;
+}

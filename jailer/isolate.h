@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * husk's own jail, for husk run and a config file: as root or as an ordinary user, without any
+ * preparation. isolate.c says which stages there are, and why in that order.
+ *
+ * Logs, once, which stage the host refused, and what to do. For a process with one thread.
+ */
+#ifndef HUSK_ISOLATE_H
+#define HUSK_ISOLATE_H
+
+/*
+ * Jails the calling process: namespaces of its own (user where it lacks CAP_SYS_ADMIN, mount,
+ * network, IPC, UTS, cgroup, and PID for its children), an empty read-only root, no capability, no
+ * new privileges, no other user's uid, Landlock. Only descriptors that are open already lead
+ * anywhere afterwards. 0 or -errno.
+ */
+int isolate(void);
+
+/*
+ * Whether this host lets the calling user be jailed: tries it in a child process. 0, or the -errno
+ * of the stage that failed, named in ret_stage (static storage). Silent. For husk doctor.
+ */
+int isolate_probe(const char **ret_stage);
+
+#endif
