@@ -17,6 +17,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "seccomp.h"
+
 #define HUSK_VERSION "0.1.0"
 
 #define CONFIG_DRIVES_MAX 12
@@ -32,10 +34,11 @@
 #define CONFIG_EXIT_ARGUMENTS 153 /* Firecracker's, for bad arguments */
 
 enum config_mode {
-	CONFIG_RUN,    /* husk run: boot, run a command, exit with its status */
-	CONFIG_FILE,   /* --config-file F --no-api: boot what the file says */
-	CONFIG_DOCTOR, /* husk doctor */
-	CONFIG_HELP,   /* text is on standard output already */
+	CONFIG_RUN,	/* husk run: boot, run a command, exit with its status */
+	CONFIG_FILE,	/* --config-file F --no-api: boot what the file says */
+	CONFIG_DOCTOR,	/* husk doctor */
+	CONFIG_HELP,	/* text is on standard output already */
+	CONFIG_SECCOMP, /* --print-seccomp: the filters of a VM that has everything */
 };
 
 struct drive_config {
@@ -85,8 +88,12 @@ struct vm_config {
 	char *workdir;	     /* NULL: "/" */
 	uint64_t timeout_ns; /* 0: none */
 	bool timing;
-	bool sandbox;
 	bool verbose;
+
+	bool sandbox; /* jail the VM */
+	bool jailed;  /* --jailed: husk-jailer has done so already */
+	enum seccomp_mode seccomp;
+	bool print_seccomp; /* print the filters instead of running */
 
 	bool quiet; /* CONFIG_DOCTOR: --quiet, only the verdict */
 

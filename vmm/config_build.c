@@ -35,6 +35,19 @@ int config_set_path(char **slot, const char *where, const char *path)
 	return config_set_string(slot, path);
 }
 
+int config_set_seccomp(struct vm_config *config, const char *where, const char *value)
+{
+	if (!strcmp(value, "kill")) {
+		config->seccomp = SECCOMP_ENFORCE;
+	} else if (!strcmp(value, "log")) {
+		config->seccomp = SECCOMP_LOG;
+	} else {
+		log_error("%s: \"%s\" is neither kill nor log", where, value);
+		return -EINVAL;
+	}
+	return 0;
+}
+
 int config_list_add(char ***list, char *item)
 {
 	size_t nr = 0;

@@ -16,6 +16,9 @@ int config_set_string(char **slot, const char *value);
 /* The same for a file name, which must not be empty. */
 int config_set_path(char **slot, const char *where, const char *path);
 
+/* "kill" or "log". */
+int config_set_seccomp(struct vm_config *config, const char *where, const char *value);
+
 /* Appends `item` (taken, also on failure) to a NULL-terminated list; NULL is an empty one. */
 int config_list_add(char ***list, char *item);
 void config_list_fini(char **list);

@@ -12,7 +12,22 @@
 #define ID_MAX 64
 
 /* The flags husk has; the others of the table are refused by name. */
-enum { FLAG_CONFIG_FILE, FLAG_NO_API, FLAG_ID, FLAG_HELP, FLAG_VERSION, FLAG_SUPPORTED };
+enum {
+	FLAG_CONFIG_FILE,
+	FLAG_NO_API,
+	FLAG_ID,
+	FLAG_HELP,
+	FLAG_VERSION,
+	FLAG_NO_SECCOMP,
+	FLAG_SECCOMP,
+	FLAG_NO_SANDBOX,
+	FLAG_JAILED,
+	FLAG_PRINT_SECCOMP,
+	FLAG_START_TIME,
+	FLAG_START_CPU_TIME,
+	FLAG_PARENT_CPU_TIME,
+	FLAG_SUPPORTED
+};
 
 struct flag {
 	const char *name;
@@ -25,6 +40,15 @@ static const struct flag flags[] = {
 	[FLAG_ID] = {"--id", true},
 	[FLAG_HELP] = {"--help", false},
 	[FLAG_VERSION] = {"--version", false},
+	[FLAG_NO_SECCOMP] = {"--no-seccomp", false},
+	[FLAG_SECCOMP] = {"--seccomp", true},
+	[FLAG_NO_SANDBOX] = {"--no-sandbox", false},
+	[FLAG_JAILED] = {"--jailed", false},
+	[FLAG_PRINT_SECCOMP] = {"--print-seccomp", false},
+	/* From a jailer, for metrics: there are none yet. */
+	[FLAG_START_TIME] = {"--start-time-us", true},
+	[FLAG_START_CPU_TIME] = {"--start-time-cpu-us", true},
+	[FLAG_PARENT_CPU_TIME] = {"--parent-cpu-time-us", true},
 	{"--api-sock", true},
 	{"--boot-timer", false},
 	{"--describe-snapshot", true},
@@ -36,14 +60,10 @@ static const struct flag flags[] = {
 	{"--metrics-path", true},
 	{"--mmds-size-limit", true},
 	{"--module", true},
-	{"--no-seccomp", false},
-	{"--parent-cpu-time-us", true},
 	{"--seccomp-filter", true},
 	{"--show-level", false},
 	{"--show-log-origin", false},
 	{"--snapshot-version", false},
-	{"--start-time-cpu-us", true},
-	{"--start-time-us", true},
 };
 
 static void print_help(void)
@@ -59,6 +79,11 @@ static void print_help(void)
 	     "  --config-file  boot what FILE describes, in the format of Firecracker\n"
 	     "  --no-api       needed with --config-file\n"
 	     "  --id           name of the microVM: letters, digits and \"-\"\n"
+	     "  --no-sandbox, --no-seccomp, --seccomp kill|log\n"
+	     "                 as for run\n"
+	     "  --jailed       husk-jailer has jailed husk: check that, do not do it again\n"
+	     "  --print-seccomp\n"
+	     "                 print the system call filters of a VM that has everything\n"
 	     "  --version      print the version\n"
 	     "  -h, --help     print this text\n"
 	     "\n"
@@ -146,6 +171,21 @@ static int check_flags(const char *const values[])
 	return -EINVAL;
 }
 
+static int set_jail(struct vm_config *config, const char *const values[])
+{
+	config->sandbox = !values[FLAG_NO_SANDBOX];
+	config->jailed = values[FLAG_JAILED];
+	if (values[FLAG_NO_SECCOMP])
+		config->seccomp = SECCOMP_OFF;
+	if (!values[FLAG_SECCOMP])
+		return 0;
+	if (values[FLAG_NO_SECCOMP]) {
+		log_error("--seccomp and --no-seccomp exclude each other");
+		return -EINVAL;
+	}
+	return config_set_seccomp(config, "--seccomp", values[FLAG_SECCOMP]);
+}
+
 int config_flags_parse(struct vm_config *config, int argc, char **argv)
 {
 	const char *values[FLAG_SUPPORTED] = {0};
@@ -158,6 +198,12 @@ int config_flags_parse(struct vm_config *config, int argc, char **argv)
 			puts("husk " HUSK_VERSION);
 		else
 			print_help();
+		return 0;
+	}
+	if (set_jail(config, values))
+		return CONFIG_EXIT_ARGUMENTS;
+	if (values[FLAG_PRINT_SECCOMP]) {
+		config->mode = CONFIG_SECCOMP;
 		return 0;
 	}
 	if (check_flags(values) || config_set_string(&config->id, values[FLAG_ID]))

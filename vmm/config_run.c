@@ -225,6 +225,27 @@ static int set_no_sandbox(struct run_args *args, const char *where, const char *
 	return 0;
 }
 
+static int set_no_seccomp(struct run_args *args, const char *where, const char *value)
+{
+	(void)where;
+	(void)value;
+	args->config->seccomp = SECCOMP_OFF;
+	return 0;
+}
+
+static int set_seccomp(struct run_args *args, const char *where, const char *value)
+{
+	return config_set_seccomp(args->config, where, value);
+}
+
+static int set_print_seccomp(struct run_args *args, const char *where, const char *value)
+{
+	(void)where;
+	(void)value;
+	args->config->print_seccomp = true;
+	return 0;
+}
+
 static int set_verbose(struct run_args *args, const char *where, const char *value)
 {
 	(void)where;
@@ -270,7 +291,13 @@ static const struct run_option run_options[] = {
 	 "end the VM after 500ms, 30s, 5m, 1h (default: never)"},
 	{"timing", 0, NULL, set_timing, "print where the time to boot went"},
 	{"no-sandbox", 0, NULL, set_no_sandbox,
-	 "run without the jail (there is none yet: accepted)"},
+	 "run without namespaces and empty root (for debugging)"},
+	{"no-seccomp", 0, NULL, set_no_seccomp, "run without system call filters (for debugging)"},
+	{"seccomp", 0, "kill|log", set_seccomp,
+	 "what becomes of a call the filters forbid: it ends the\n"
+	 "VM (kill), or the kernel logs it (log, for debugging)"},
+	{"print-seccomp", 0, NULL, set_print_seccomp,
+	 "print the filters of this VM instead of running it"},
 	{"verbose", 'v', NULL, set_verbose, "say what husk does"},
 	{"help", 'h', NULL, set_help, "print this text"},
 };

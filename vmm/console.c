@@ -117,12 +117,13 @@ static void console_output_ready(void *ctx)
 		console->fn(console->ctx, CONSOLE_DRAINED);
 }
 
-int console_init(struct console *console, struct event_loop *loop, enum console_mode mode,
-		 console_fn *fn, void *ctx)
+int console_init(struct console *console, struct event_loop *loop,
+		 const struct host_streams *streams, enum console_mode mode, console_fn *fn,
+		 void *ctx)
 {
 	struct serial_host host = {console_transmit, console_room, console};
 	pthread_mutex_t *lock = &console->serial.device.lock;
-	int fd = mode == CONSOLE_USER ? STDOUT_FILENO : STDERR_FILENO;
+	int fd = mode == CONSOLE_USER ? streams->out : streams->err;
 	int err;
 
 	*console = (struct console){.mode = mode, .fn = fn, .ctx = ctx};
@@ -131,7 +132,7 @@ int console_init(struct console *console, struct event_loop *loop, enum console_
 		err = host_output_init(&console->out, fd, loop, lock, console_output_ready,
 				       console);
 	if (!err && mode == CONSOLE_USER) {
-		err = host_input_init(&console->in, STDIN_FILENO, loop, lock, console_input,
+		err = host_input_init(&console->in, streams->in, loop, lock, console_input,
 				      console);
 		if (!err)
 			host_input_want(&console->in, true);

@@ -42,8 +42,9 @@ struct console {
 };
 
 /* `loop` is borrowed. 0 or -errno. console_fini takes a zeroed one. */
-int console_init(struct console *console, struct event_loop *loop, enum console_mode mode,
-		 console_fn *fn, void *ctx);
+int console_init(struct console *console, struct event_loop *loop,
+		 const struct host_streams *streams, enum console_mode mode, console_fn *fn,
+		 void *ctx);
 void console_fini(struct console *console);
 
 /* Output waits for somebody to read it; CONSOLE_DRAINED follows. */

@@ -16,6 +16,7 @@
 #include "config.h"
 #include "cpu_x86.h"
 #include "doctor_guest.h"
+#include "isolate.h"
 #include "util.h"
 #include "vcpu.h"
 #include "vm.h"
@@ -176,8 +177,12 @@ static int guest_build(struct vm *vm, struct vcpu *vcpu, const struct bus *pio,
 static bool guest_run(struct test_guest *guest, struct vcpu *vcpu)
 {
 	struct pollfd ended = {.fd = guest->ended_fd, .events = POLLIN};
+	static const struct seccomp_filter no_filter; /* the guest is husk's own */
+	static struct vcpu_gate gate;
 
-	return !vcpu_start(vcpu, guest_ended, guest) && poll(&ended, 1, GUEST_TIMEOUT_MS) == 1;
+	vcpu_gate_init(&gate, 1, &no_filter);
+	return !vcpu_start(vcpu, &gate, guest_ended, guest) && !vcpu_gate_pass(&gate) &&
+	       poll(&ended, 1, GUEST_TIMEOUT_MS) == 1;
 }
 
 static void judge_guest(struct doctor *doctor, const struct test_guest *guest,
@@ -198,7 +203,8 @@ static void judge_guest(struct doctor *doctor, const struct test_guest *guest,
 							  : "nothing known");
 }
 
-static void check_guest(struct doctor *doctor)
+/* Takes `kvm_fd`. */
+static void check_guest(struct doctor *doctor, int kvm_fd)
 {
 	/* Static: a vCPU that hangs still uses them when this function returns. */
 	static struct test_guest guest;
@@ -216,7 +222,7 @@ static void check_guest(struct doctor *doctor)
 	if (!err)
 		err = bus_add(&pio, DOCTOR_PORT, 1, &guest.port);
 	if (!err)
-		err = vm_init(&vm);
+		err = vm_init(&vm, kvm_fd);
 	if (!err)
 		err = guest_build(&vm, &vcpu, &pio, &mmio, &mem);
 	if (err) {
@@ -226,6 +232,22 @@ static void check_guest(struct doctor *doctor)
 	}
 	ended = guest_run(&guest, &vcpu);
 	judge_guest(doctor, &guest, &vcpu, ended);
+}
+
+static void check_jail(struct doctor *doctor)
+{
+	const char *stage;
+	int err = isolate_probe(&stage);
+
+	if (!err)
+		report(doctor, "ok", "the jail works for this user");
+	else
+		fail(doctor,
+		     "allow user namespaces (sysctl user.max_user_namespaces, "
+		     "kernel.unprivileged_userns_clone=1, "
+		     "kernel.apparmor_restrict_unprivileged_userns=0; in a container, its "
+		     "runtime's profile), run husk as root, or use --no-sandbox",
+		     "the jail cannot be built: %s: %s", stage, strerror(-err));
 }
 
 /*
@@ -268,7 +290,8 @@ int doctor_run(bool quiet)
 	cleanup_fd int kvm_fd = open_kvm(&doctor);
 
 	if (kvm_fd >= 0 && check_capabilities(&doctor, kvm_fd))
-		check_guest(&doctor);
+		check_guest(&doctor, steal_fd(&kvm_fd));
+	check_jail(&doctor);
 	check_tun(&doctor);
 	check_passt(&doctor);
 	if (doctor.reason[0] && quiet)

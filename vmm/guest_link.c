@@ -222,8 +222,8 @@ static void output_ready(void *ctx)
 		link->fn(link->ctx, GUEST_LINK_DRAINED);
 }
 
-int guest_link_init(struct guest_link *link, struct event_loop *loop, bool tty, guest_link_fn *fn,
-		    void *ctx)
+int guest_link_init(struct guest_link *link, struct event_loop *loop,
+		    const struct host_streams *streams, bool tty, guest_link_fn *fn, void *ctx)
 {
 	struct serial_host host = {link_transmit, link_room, link};
 	pthread_mutex_t *lock = &link->serial.device.lock;
@@ -232,11 +232,11 @@ int guest_link_init(struct guest_link *link, struct event_loop *loop, bool tty, 
 	*link = (struct guest_link){.tty = tty, .fn = fn, .ctx = ctx};
 	err = serial_init(&link->serial, "link", &host, loop);
 	if (!err)
-		err = host_input_init(&link->in, STDIN_FILENO, loop, lock, link_input, link);
+		err = host_input_init(&link->in, streams->in, loop, lock, link_input, link);
 	if (!err)
-		err = host_output_init(&link->out, STDOUT_FILENO, loop, lock, output_ready, link);
+		err = host_output_init(&link->out, streams->out, loop, lock, output_ready, link);
 	if (!err)
-		err = host_output_init(&link->err, STDERR_FILENO, loop, lock, output_ready, link);
+		err = host_output_init(&link->err, streams->err, loop, lock, output_ready, link);
 	return err;
 }
 

@@ -48,11 +48,11 @@ struct guest_link {
 };
 
 /*
- * Ties the link to husk's standard streams; with `tty`, the input is a terminal in raw mode, and
- * three Ctrl-] end husk. `loop` is borrowed. 0 or -errno. guest_link_fini takes a zeroed one.
+ * Ties the link to `streams`, which it duplicates; with `tty`, the input is a terminal in raw mode,
+ * and three Ctrl-] end husk. `loop` is borrowed. 0 or -errno. guest_link_fini takes a zeroed one.
  */
-int guest_link_init(struct guest_link *link, struct event_loop *loop, bool tty, guest_link_fn *fn,
-		    void *ctx);
+int guest_link_init(struct guest_link *link, struct event_loop *loop,
+		    const struct host_streams *streams, bool tty, guest_link_fn *fn, void *ctx);
 void guest_link_fini(struct guest_link *link);
 
 /* Tells the guest the size of the terminal, now that it changed. */

@@ -14,12 +14,8 @@
 
 #include "util.h"
 
-/*
- * A descriptor for the loop alone. Of a pipe or a terminal it is opened anew, so that it can be
- * non-blocking while the one that other processes share stays as it is; polling first would not
- * be enough, as another writer may take the room. -1 with errno EBADF: the stream is closed.
- */
-static int own_descriptor(int fd, int mode)
+/* Opened anew, as another writer may take the room that polling first would have found. */
+int host_stream_open(int fd, int mode)
 {
 	char path[32];
 	struct stat st;
@@ -31,6 +27,26 @@ static int own_descriptor(int fd, int mode)
 	if (S_ISFIFO(st.st_mode) || isatty(fd))
 		own = open(path, mode | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	return own >= 0 ? own : fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+}
+
+void host_streams_open(struct host_streams *ret_streams)
+{
+	ret_streams->in = host_stream_open(STDIN_FILENO, O_RDONLY);
+	ret_streams->out = host_stream_open(STDOUT_FILENO, O_WRONLY);
+	ret_streams->err = host_stream_open(STDERR_FILENO, O_WRONLY);
+}
+
+void host_streams_close(struct host_streams *streams)
+{
+	close_fd_ptr(&streams->in);
+	close_fd_ptr(&streams->out);
+	close_fd_ptr(&streams->err);
+}
+
+/* An epoll set holds a descriptor once, and two devices may share a stream. */
+static int stream_dup(int fd)
+{
+	return fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
 }
 
 static void output_ready(void *ctx, uint32_t events)
@@ -48,10 +64,8 @@ int host_output_init(struct host_output *output, int fd, struct event_loop *loop
 	int err;
 
 	*output = (struct host_output){.loop = loop, .ready = ready, .ctx = ctx};
-	output->watch = (struct event_watch){.fd = own_descriptor(fd, O_WRONLY),
-					     .fn = output_ready,
-					     .ctx = output,
-					     .lock = lock};
+	output->watch = (struct event_watch){
+		.fd = stream_dup(fd), .fn = output_ready, .ctx = output, .lock = lock};
 	if (output->watch.fd < 0) {
 		/* Standard streams may be closed (">&-"). */
 		output->error = errno;
@@ -121,7 +135,7 @@ int host_input_init(struct host_input *input, int fd, struct event_loop *loop,
 	int err = -EBADF;
 
 	*input = (struct host_input){.loop = loop, .always_fd = -1, .ready = ready, .ctx = ctx};
-	input->fd = own_descriptor(fd, O_RDONLY);
+	input->fd = stream_dup(fd);
 	input->watch = (struct event_watch){
 		.fd = input->fd, .fn = input_ready, .ctx = input, .lock = lock};
 	if (input->fd >= 0)

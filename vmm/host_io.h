@@ -17,6 +17,19 @@
 #include "event_loop.h"
 
 /*
+ * Descriptors of husk's own for its standard streams; -1 with one that is closed. Of a pipe or a
+ * terminal they are opened anew (by /proc/self/fd), so that they can be non-blocking while those
+ * that other processes share stay as they are.
+ */
+struct host_streams {
+	int in, out, err;
+};
+void host_streams_open(struct host_streams *ret_streams);
+void host_streams_close(struct host_streams *streams);
+/* The same for one stream, to read (O_RDONLY) or write (O_WRONLY). -1 and errno: it is closed. */
+int host_stream_open(int fd, int mode);
+
+/*
  * An output stream. A write that the other side has no room for is cut short; `ready` is called
  * when there is room again.
  */
@@ -29,7 +42,10 @@ struct host_output {
 	void *ctx;
 };
 
-/* `lock` (or NULL) is held around `ready`. 0 or -errno. host_output_fini takes a zeroed one. */
+/*
+ * `fd` is of host_streams; it is duplicated. `lock` (or NULL) is held around `ready`. 0 or -errno.
+ * host_output_fini takes a zeroed one.
+ */
 int host_output_init(struct host_output *output, int fd, struct event_loop *loop,
 		     pthread_mutex_t *lock, void (*ready)(void *ctx), void *ctx);
 void host_output_fini(struct host_output *output);
@@ -47,8 +63,9 @@ struct host_input {
 };
 
 /*
- * `ready` means there is something to read, or the end; it calls host_input_read. `lock` (or
- * NULL) is held around it. 0 or -errno. host_input_fini takes a zeroed one.
+ * `fd` as for host_output_init. `ready` means there is something to read, or the end; it calls
+ * host_input_read. `lock` (or NULL) is held around it. 0 or -errno. host_input_fini takes a zeroed
+ * one.
  */
 int host_input_init(struct host_input *input, int fd, struct event_loop *loop,
 		    pthread_mutex_t *lock, void (*ready)(void *ctx), void *ctx);

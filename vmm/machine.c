@@ -2,26 +2,23 @@
 #include "machine.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/kvm.h>
 #include <linux/virtio_mmio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "blk.h"
+#include "confine.h"
 #include "console.h"
 #include "ending.h"
 #include "guest_link.h"
 #include "layout_x86.h"
 #include "net.h"
-#include "net_passt.h"
-#include "net_stream.h"
-#include "net_tap.h"
 #include "payload.h"
 #include "power.h"
+#include "seccomp.h"
+#include "seccomp_print.h"
 #include "util.h"
 #include "virtio_mmio.h"
 #include "vm.h"
@@ -34,22 +31,23 @@ static const uint32_t virtio_irqs[] = {5, 6, 7, 9, 10, 11, 12, 14, 15};
 
 struct machine {
 	const struct vm_config *config;
+	struct resources *resources;
 	struct timeline *timeline;
+	struct seccomp_fds fds; /* all there are once the VM is made */
 	struct event_loop loop;
 	struct guest_mem mem;
 	struct vm vm;
 	struct bus pio, mmio;
 	struct vcpu vcpus[CONFIG_CPUS_MAX];
 	unsigned int nr_vcpus;
+	struct seccomp_filter vcpu_filter;
+	struct vcpu_gate gate;
 
 	struct power power;
 	struct console console;
 	struct guest_link link; /* husk run */
 	struct blk *blks[CONFIG_DRIVES_MAX];
-	struct net_backend *backends[CONFIG_NICS_MAX]; /* until their device takes them */
-	struct net_passt passts[CONFIG_NICS_MAX];
 	struct net *nets[CONFIG_NICS_MAX];
-	uint8_t macs[CONFIG_NICS_MAX][6];
 	struct virtio_device *virtios[VIRTIO_DEVICES_MAX];
 	unsigned int nr_virtios;
 
@@ -59,7 +57,6 @@ struct machine {
 
 	struct ending ending;
 	struct termios terminal;
-	bool is_terminal; /* standard input and output are a terminal, and ours */
 	bool is_raw;
 };
 
@@ -150,7 +147,7 @@ static void on_resize(void *ctx)
 {
 	struct machine *machine = ctx;
 
-	if (is_run(machine) && machine->is_terminal)
+	if (is_run(machine) && machine->resources->is_terminal)
 		guest_link_resized(&machine->link);
 }
 
@@ -168,6 +165,7 @@ static int add_serial(struct machine *machine, struct serial *serial, uint16_t p
 /* The devices that every machine has. */
 static int create_platform(struct machine *machine)
 {
+	const struct host_streams *streams = &machine->resources->streams;
 	enum console_mode mode = CONSOLE_USER;
 	int err;
 
@@ -178,12 +176,13 @@ static int create_platform(struct machine *machine)
 	if (!err)
 		err = bus_add(&machine->pio, I8042_PORT, I8042_PORTS, &machine->power.i8042);
 	if (!err)
-		err = console_init(&machine->console, &machine->loop, mode, on_console, machine);
+		err = console_init(&machine->console, &machine->loop, streams, mode, on_console,
+				   machine);
 	if (!err)
 		err = add_serial(machine, &machine->console.serial, COM1_PORT, COM1_IRQ);
 	if (!err && is_run(machine))
-		err = guest_link_init(&machine->link, &machine->loop, machine->is_terminal, on_link,
-				      machine);
+		err = guest_link_init(&machine->link, &machine->loop, streams,
+				      machine->resources->is_terminal, on_link, machine);
 	if (!err && is_run(machine))
 		err = add_serial(machine, &machine->link.serial, COM2_PORT, COM2_IRQ);
 	return err;
@@ -211,12 +210,12 @@ static int add_virtio(struct machine *machine, struct virtio_device *virtio)
 static int create_drive(struct machine *machine, unsigned int number)
 {
 	const struct drive_config *drive = &machine->config->drives[number];
-	struct blk_file file;
-	int err = blk_file_open(&file, drive->path, drive->read_only);
+	struct blk_file *file = &machine->resources->drives[number];
+	int err;
 
-	if (err)
-		return err;
-	err = blk_create(&file, drive->id, &machine->mem, &machine->loop, &machine->blks[number]);
+	seccomp_fds_add(&machine->fds, file->read_only ? SECCOMP_FD_DISK_RO : SECCOMP_FD_DISK,
+			file->fd, file->size, drive->id);
+	err = blk_create(file, drive->id, &machine->mem, &machine->loop, &machine->blks[number]);
 	if (!err)
 		err = add_virtio(machine, blk_virtio(machine->blks[number]));
 	if (err)
@@ -224,78 +223,35 @@ static int create_drive(struct machine *machine, unsigned int number)
 	return err;
 }
 
-static int open_nic(struct machine *machine, unsigned int number)
-{
-	const struct nic_config *nic = &machine->config->nics[number];
-	struct net_backend **backend = &machine->backends[number];
-	struct net_passt_config passt = {.forwards = (const char *const *)nic->forwards,
-					 .map_host = nic->map_host};
-	struct stat st;
-
-	switch (nic->kind) {
-	case NIC_TAP:
-		return net_tap_open(nic->tap, backend);
-	case NIC_FD:
-		if (!fstat(nic->fd, &st) && S_ISSOCK(st.st_mode))
-			return net_stream_from_fd(nic->fd, backend);
-		return net_tap_from_fd(nic->fd, backend);
-	case NIC_PASST:
-		while (nic->forwards && nic->forwards[passt.nr_forwards])
-			passt.nr_forwards++;
-		memcpy(passt.mac, machine->macs[number], sizeof(passt.mac));
-		return net_passt_start(&passt, &machine->passts[number], backend);
-	}
-	return -EINVAL;
-}
-
-/* The user's, or a locally administered address nobody else has. */
-static int choose_mac(const struct nic_config *nic, uint8_t mac[6])
-{
-	if (nic->has_mac) {
-		memcpy(mac, nic->mac, 6);
-		return 0;
-	}
-	if (getrandom(mac, 6, 0) != 6) {
-		log_error("cannot make up a MAC address: %s", strerror(errno));
-		return -EIO;
-	}
-	mac[0] = (uint8_t)((mac[0] & 0xfc) | 0x02);
-	return 0;
-}
-
 static int create_nic(struct machine *machine, unsigned int number)
 {
 	const struct nic_config *nic = &machine->config->nics[number];
-	struct net_backend *backend = machine->backends[number];
+	struct nic_resources *resources = &machine->resources->nics[number];
+	struct net_backend *backend = resources->backend;
 	struct net_config config = {.mtu = nic->mtu};
 	int err;
 
-	memcpy(config.mac, machine->macs[number], sizeof(config.mac));
+	seccomp_fds_add(&machine->fds, resources->is_socket ? SECCOMP_FD_SOCKET : SECCOMP_FD_TAP,
+			backend->fd, 0, nic->id);
+	memcpy(config.mac, resources->mac, sizeof(config.mac));
 	if (!config.mtu && nic->kind == NIC_PASST)
 		config.mtu = NET_PASST_MTU;
-	machine->backends[number] = NULL;
+	resources->backend = NULL;
 	err = net_create(backend, &config, nic->id, &machine->mem, &machine->loop,
 			 &machine->nets[number]);
 	return err ? err : add_virtio(machine, net_virtio(machine->nets[number]));
 }
 
-/* Disks and networks; passt, which takes its time to start, is under way first. */
 static int create_virtios(struct machine *machine)
 {
 	const struct vm_config *config = machine->config;
 	unsigned int i;
 	int err = 0;
 
-	for (i = 0; !err && i < config->nr_nics; i++) {
-		err = choose_mac(&config->nics[i], machine->macs[i]);
-		if (!err)
-			err = open_nic(machine, i);
-	}
 	for (i = 0; !err && i < config->nr_drives; i++)
 		err = create_drive(machine, i);
 	for (i = 0; !err && i < config->nr_nics; i++)
 		err = create_nic(machine, i);
-	timeline_mark(machine->timeline, "disks and networks open");
 	return err;
 }
 
@@ -303,28 +259,31 @@ static int create_virtios(struct machine *machine)
 static int create_memory(struct machine *machine, struct cpu_start *ret_start)
 {
 	const struct vm_config *config = machine->config;
+	struct resources *resources = machine->resources;
 	struct cmdline_nic nics[CONFIG_NICS_MAX];
-	char dns[NET_PASST_ADDRESS_MAX];
 	struct payload_spec spec = {.config = config,
 				    .nics = nics,
 				    .devices = machine->devices,
 				    .nr_devices = machine->nr_devices,
-				    .tty = machine->is_terminal};
+				    .kernel = &resources->kernel,
+				    .initrd = &resources->initrd,
+				    .tty = resources->is_terminal};
 	unsigned int i;
 	int err;
 
-	net_passt_dns(dns);
 	for (i = 0; i < config->nr_nics; i++) {
 		const struct nic_config *nic = &config->nics[i];
 
 		nics[i] = (struct cmdline_nic){
 			.address = nic->address, .gateway = nic->gateway, .dns = nic->dns};
 		if (nic->kind == NIC_PASST)
-			nics[i] = (struct cmdline_nic){NET_PASST_GUEST, NET_PASST_NETMASK,
-						       NET_PASST_GATEWAY, nic->dns ? nic->dns : dns,
-						       NET_PASST_TCP_RMEM};
+			nics[i] = (struct cmdline_nic){
+				NET_PASST_GUEST, NET_PASST_NETMASK, NET_PASST_GATEWAY,
+				nic->dns ? nic->dns : resources->dns, NET_PASST_TCP_RMEM};
 	}
 	err = payload_load(&spec, &machine->mem, ret_start);
+	input_file_close(&resources->kernel);
+	input_file_close(&resources->initrd);
 	timeline_mark(machine->timeline, "memory and kernel loaded");
 	return err;
 }
@@ -379,7 +338,7 @@ static int connect_devices(struct machine *machine)
 
 static int create_vm(struct machine *machine, const struct cpu_start *start)
 {
-	int err = vm_init(&machine->vm);
+	int err = vm_init(&machine->vm, steal_fd(&machine->resources->kvm_fd));
 
 	if (!err)
 		err = vm_set_memory(&machine->vm, &machine->mem);
@@ -388,35 +347,9 @@ static int create_vm(struct machine *machine, const struct cpu_start *start)
 	timeline_mark(machine->timeline, "VM");
 	if (!err)
 		err = create_vcpus(machine, start);
+	/* With it, whoever takes over the process could make VMs. */
+	close_fd_ptr(&machine->vm.kvm_fd);
 	return err ? err : connect_devices(machine);
-}
-
-static int wait_for_passts(struct machine *machine)
-{
-	unsigned int i;
-	int err = 0;
-
-	for (i = 0; !err && i < machine->config->nr_nics; i++)
-		if (machine->config->nics[i].kind == NIC_PASST)
-			err = net_passt_wait(&machine->passts[i]);
-	return err;
-}
-
-/* A descriptor that nobody passed in would soon be one of husk's own files. */
-static int check_passed_in(const struct vm_config *config)
-{
-	unsigned int i;
-
-	for (i = 0; i < config->nr_nics; i++) {
-		const struct nic_config *nic = &config->nics[i];
-
-		if (nic->kind == NIC_FD && fcntl(nic->fd, F_GETFD) < 0) {
-			log_error("descriptor %d is not open; whoever starts husk is to pass it in",
-				  nic->fd);
-			return -EBADF;
-		}
-	}
-	return 0;
 }
 
 static int create_loop(struct machine *machine)
@@ -430,22 +363,65 @@ static int create_loop(struct machine *machine)
 	return ending_init(&machine->ending);
 }
 
-int machine_create(const struct vm_config *config, struct timeline *timeline,
-		   struct machine **ret_machine)
+static void add_fd(struct machine *machine, enum seccomp_use use, int fd, const char *name)
+{
+	seccomp_fds_add(&machine->fds, use, fd, 0, name);
+}
+
+static void add_serial_fds(struct machine *machine, const struct serial *serial, const char *name)
+{
+	add_fd(machine, SECCOMP_FD_EVENT, serial->irq.fd, name);
+	add_fd(machine, SECCOMP_FD_EVENT, serial->wake_fd, name);
+}
+
+/* All descriptors that a thread uses while the guest runs; disks and networks are there already. */
+static void add_descriptors(struct machine *machine)
+{
+	unsigned int i, queue;
+
+	add_fd(machine, SECCOMP_FD_EPOLL, machine->loop.epoll_fd, "event loop");
+	add_fd(machine, SECCOMP_FD_EVENT, machine->loop.stop_fd, "stop");
+	add_fd(machine, SECCOMP_FD_EVENT, machine->ending.declared_fd, "end");
+	add_fd(machine, SECCOMP_FD_NOTICE, machine->ending.signal_fd, "signals");
+	add_fd(machine, SECCOMP_FD_NOTICE, machine->ending.timer_fd, "time limit");
+	add_fd(machine, SECCOMP_FD_LOG, STDERR_FILENO, "log");
+	if (machine->resources->is_terminal)
+		add_fd(machine, SECCOMP_FD_TERMINAL, STDIN_FILENO, "terminal");
+	add_serial_fds(machine, &machine->console.serial, "console");
+	if (is_run(machine)) {
+		add_serial_fds(machine, &machine->link.serial, "link");
+		add_fd(machine, SECCOMP_FD_INPUT, machine->link.in.fd, "stdin");
+		add_fd(machine, SECCOMP_FD_OUTPUT, machine->link.out.watch.fd, "stdout");
+		add_fd(machine, SECCOMP_FD_OUTPUT, machine->link.err.watch.fd, "stderr");
+	}
+	if (machine->console.out.loop)
+		add_fd(machine, SECCOMP_FD_OUTPUT, machine->console.out.watch.fd, "console");
+	if (machine->console.in.loop)
+		add_fd(machine, SECCOMP_FD_INPUT, machine->console.in.fd, "stdin");
+	for (i = 0; i < machine->nr_virtios; i++) {
+		const struct virtio_device *virtio = machine->virtios[i];
+
+		add_fd(machine, SECCOMP_FD_EVENT, virtio->irq.fd, virtio->device.name);
+		for (queue = 0; queue < virtio->nr_queues; queue++)
+			add_fd(machine, SECCOMP_FD_EVENT, virtio->kicks[queue].fd,
+			       virtio->device.name);
+	}
+}
+
+int machine_create(const struct vm_config *config, struct resources *resources,
+		   struct timeline *timeline, struct machine **ret_machine)
 {
 	struct machine *machine;
 	struct cpu_start start;
-	int err = check_passed_in(config);
+	int err;
 
-	if (err)
-		return err;
 	machine = calloc(1, sizeof(*machine));
 	if (!machine)
 		return -ENOMEM;
 	machine->config = config;
+	machine->resources = resources;
 	machine->timeline = timeline;
 	machine->vm = (struct vm){.kvm_fd = -1, .fd = -1};
-	machine->is_terminal = host_terminal_is_ours(STDIN_FILENO, STDOUT_FILENO);
 	err = create_loop(machine);
 	if (!err)
 		err = create_platform(machine);
@@ -457,8 +433,9 @@ int machine_create(const struct vm_config *config, struct timeline *timeline,
 		err = create_memory(machine, &start);
 	if (!err)
 		err = create_vm(machine, &start);
+	host_streams_close(&resources->streams);
 	if (!err)
-		err = wait_for_passts(machine);
+		add_descriptors(machine);
 	if (err) {
 		machine_destroy(machine);
 		return err;
@@ -475,11 +452,8 @@ void machine_destroy(struct machine *machine)
 		return;
 	for (i = 0; i < machine->nr_vcpus; i++)
 		vcpu_fini(&machine->vcpus[i]);
-	for (i = 0; i < CONFIG_NICS_MAX; i++) {
+	for (i = 0; i < CONFIG_NICS_MAX; i++)
 		net_destroy(machine->nets[i]);
-		if (machine->backends[i])
-			machine->backends[i]->ops->destroy(machine->backends[i]);
-	}
 	for (i = 0; i < CONFIG_DRIVES_MAX; i++)
 		blk_destroy(machine->blks[i]);
 	guest_link_fini(&machine->link);
@@ -496,14 +470,31 @@ void machine_destroy(struct machine *machine)
  * Running.
  */
 
+/*
+ * Every thread is under its filter before the first one enters the guest. What a filter forbids
+ * (to make threads, to change limits) comes before.
+ */
 static int start_vcpus(struct machine *machine)
 {
+	enum seccomp_mode mode = machine->config->seccomp;
+	struct seccomp_filter loop_filter = {0};
 	unsigned int i;
-	int err = 0;
+	int err = seccomp_prepare(mode);
 
+	if (!err)
+		err = seccomp_compile(SECCOMP_VCPU, mode, &machine->fds, &machine->vcpu_filter);
+	if (!err)
+		err = seccomp_compile(SECCOMP_LOOP, mode, &machine->fds, &loop_filter);
+	if (!err)
+		vcpu_gate_init(&machine->gate, machine->nr_vcpus, &machine->vcpu_filter);
 	for (i = 0; !err && i < machine->nr_vcpus; i++)
-		err = vcpu_start(&machine->vcpus[i], on_vcpu_end, machine);
-	return err;
+		err = vcpu_start(&machine->vcpus[i], &machine->gate, on_vcpu_end, machine);
+	if (!err && machine->config->sandbox)
+		err = confine_limits();
+	if (!err)
+		err = seccomp_apply(&loop_filter, -1, "main");
+	seccomp_filter_fini(&loop_filter);
+	return err ? err : vcpu_gate_pass(&machine->gate);
 }
 
 struct verdict machine_run(struct machine *machine)
@@ -511,7 +502,7 @@ struct verdict machine_run(struct machine *machine)
 	struct verdict failed = {.kind = VERDICT_HOST}, verdict;
 	int err = ending_start_timer(&machine->ending, machine->config->timeout_ns);
 
-	if (machine->is_terminal)
+	if (machine->resources->is_terminal)
 		machine->is_raw = !host_terminal_raw(STDIN_FILENO, &machine->terminal);
 	if (!err)
 		err = start_vcpus(machine);
@@ -533,4 +524,20 @@ struct verdict machine_run(struct machine *machine)
 	pthread_mutex_unlock(&machine->ending.lock);
 	verdict.panic = machine->console.panic[0] ? machine->console.panic : NULL;
 	return verdict;
+}
+
+int machine_print_seccomp(struct machine *machine, FILE *out)
+{
+	static const enum seccomp_kind kinds[] = {SECCOMP_VCPU, SECCOMP_LOOP};
+	struct seccomp_filter filter = {0};
+	unsigned int i;
+	int err = 0;
+
+	for (i = 0; !err && i < ARRAY_SIZE(kinds); i++) {
+		err = seccomp_compile(kinds[i], machine->config->seccomp, &machine->fds, &filter);
+		if (!err)
+			err = seccomp_print(out, &filter, &machine->fds, machine->vcpus[0].fd);
+		seccomp_filter_fini(&filter);
+	}
+	return err;
 }

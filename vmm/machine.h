@@ -8,19 +8,22 @@
 #ifndef HUSK_MACHINE_H
 #define HUSK_MACHINE_H
 
+#include <stdio.h>
+
 #include "config.h"
+#include "resources.h"
 #include "timeline.h"
 #include "verdict.h"
 
 struct machine;
 
 /*
- * Opens everything that `config` names and makes the VM; no guest code runs. `config` and
- * `timeline` are borrowed. 0 or -errno. machine_destroy takes NULL and half-built machines, not
- * running ones.
+ * Makes the VM that `config` describes, of `resources`; opens nothing by name, and no guest code
+ * runs. All are borrowed; what is in `resources` is taken out as it goes. 0 or -errno.
+ * machine_destroy takes NULL and half-built machines, not running ones.
  */
-int machine_create(const struct vm_config *config, struct timeline *timeline,
-		   struct machine **ret_machine);
+int machine_create(const struct vm_config *config, struct resources *resources,
+		   struct timeline *timeline, struct machine **ret_machine);
 void machine_destroy(struct machine *machine);
 
 /*
@@ -28,5 +31,8 @@ void machine_destroy(struct machine *machine);
  * vCPU threads may still be there when it returns: the process is to end then.
  */
 struct verdict machine_run(struct machine *machine);
+
+/* Prints the filters that machine_run loads (seccomp_print.h), instead of it. 0 or -errno. */
+int machine_print_seccomp(struct machine *machine, FILE *out);
 
 #endif

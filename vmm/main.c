@@ -7,9 +7,13 @@
 
 #include "assets.h"
 #include "config.h"
+#include "confine.h"
 #include "doctor.h"
 #include "ending.h"
+#include "isolate.h"
 #include "machine.h"
+#include "seccomp_print.h"
+#include "supervise.h"
 #include "timeline.h"
 #include "util.h"
 
@@ -27,18 +31,64 @@ static void fill_standard_streams(void)
 			return;
 }
 
+/* What is switched off is for debugging, and nobody is to forget it. */
+static void warn(const struct vm_config *config)
+{
+	if (!config->sandbox)
+		log_warn("--no-sandbox: a guest that breaks out of the VM reaches all you can");
+	if (config->seccomp == SECCOMP_OFF)
+		log_warn("--no-seccomp: a guest that breaks out of the VM may make any system "
+			 "call");
+	else if (config->seccomp == SECCOMP_LOG)
+		log_warn("--seccomp log: forbidden system calls are made, and logged by the "
+			 "kernel (dmesg)");
+}
+
+static int failed_status(const struct vm_config *config)
+{
+	return config->mode == CONFIG_FILE ? CONFIG_EXIT_FILE : CONFIG_EXIT_HUSK;
+}
+
+/* Everything is open; from here on, the process that holds it can reach nothing else. */
+static int jail(const struct vm_config *config, struct timeline *timeline)
+{
+	struct supervise_spec spec = {.seccomp = config->seccomp,
+				      .failed_status = failed_status(config),
+				      .killed_status = config->mode == CONFIG_FILE
+							       ? verdict_killed_firecracker
+							       : verdict_killed_run};
+	int err = 0;
+
+	if (config->jailed) {
+		err = confine_verify();
+		return err ? err : confine_files(NULL);
+	}
+	if (config->sandbox)
+		err = isolate();
+	if (!err && config->sandbox)
+		err = supervise(&spec);
+	timeline_mark(timeline, "jailed");
+	return err;
+}
+
 static int run_machine(struct vm_config *config, struct timeline *timeline)
 {
-	bool firecracker = config->mode == CONFIG_FILE;
+	struct resources resources;
 	struct machine *machine;
 	struct verdict verdict;
 	int status;
 
+	warn(config);
 	ending_block_signals();
-	if (assets_fill(config) || machine_create(config, timeline, &machine))
-		return firecracker ? CONFIG_EXIT_FILE : CONFIG_EXIT_HUSK;
+	status = assets_fill(config) || resources_open(config, &resources);
+	timeline_mark(timeline, "disks and networks open");
+	if (status || jail(config, timeline) ||
+	    machine_create(config, &resources, timeline, &machine))
+		return failed_status(config);
+	if (config->print_seccomp)
+		return machine_print_seccomp(machine, stdout) ? CONFIG_EXIT_HUSK : 0;
 	verdict = machine_run(machine);
-	status = verdict_report(&verdict, firecracker);
+	status = verdict_report(&verdict, config->mode == CONFIG_FILE);
 	if (config->timing)
 		timeline_print(timeline);
 	/*
@@ -66,6 +116,9 @@ int main(int argc, char **argv)
 			break;
 		case CONFIG_DOCTOR:
 			status = doctor_run(config.quiet);
+			break;
+		case CONFIG_SECCOMP:
+			status = seccomp_print_all(stdout) ? CONFIG_EXIT_HUSK : 0;
 			break;
 		case CONFIG_RUN:
 		case CONFIG_FILE:

@@ -8,7 +8,6 @@
 #include "boot_x86.h"
 #include "host_io.h"
 #include "initramfs.h"
-#include "kernel_image.h"
 #include "util.h"
 
 static int build_initramfs(const struct payload_spec *spec, struct buffer *ret_cpio)
@@ -25,37 +24,12 @@ static int build_initramfs(const struct payload_spec *spec, struct buffer *ret_c
 	return initramfs_build(&run, ret_cpio);
 }
 
-/* Text and archive are made; what is left is to read files into RAM. */
-static int load(const struct payload_spec *spec, const char *cmdline,
-		const struct buffer *initramfs, const struct guest_mem *mem,
-		struct cpu_start *ret_start)
-{
-	const struct vm_config *config = spec->config;
-	struct input_file kernel = {.fd = -1}, initrd = {.fd = -1};
-	struct boot_spec boot = {.kernel = &kernel,
-				 .initrd = config->initrd ? &initrd : NULL,
-				 .initramfs = initramfs->data,
-				 .initramfs_size = initramfs->len,
-				 .cmdline = cmdline,
-				 .nr_cpus = config->cpus,
-				 .devices = spec->devices,
-				 .nr_devices = spec->nr_devices};
-	int err = input_file_open(&kernel, "kernel", config->kernel);
-
-	if (!err && config->initrd)
-		err = input_file_open(&initrd, "initrd", config->initrd);
-	if (!err)
-		err = boot_x86_load(&boot, mem, ret_start);
-	input_file_close(&kernel);
-	input_file_close(&initrd);
-	return err;
-}
-
 int payload_load(const struct payload_spec *spec, struct guest_mem *mem,
 		 struct cpu_start *ret_start)
 {
 	cleanup_free char *cmdline = NULL;
 	struct buffer initramfs = {0};
+	struct boot_spec boot;
 	int err =
 		cmdline_build(spec->config, spec->nics, spec->devices, spec->nr_devices, &cmdline);
 
@@ -66,9 +40,17 @@ int payload_load(const struct payload_spec *spec, struct guest_mem *mem,
 		return err;
 	}
 	log_info("kernel command line: %s", cmdline);
+	boot = (struct boot_spec){.kernel = spec->kernel,
+				  .initrd = spec->initrd->fd >= 0 ? spec->initrd : NULL,
+				  .initramfs = initramfs.data,
+				  .initramfs_size = initramfs.len,
+				  .cmdline = cmdline,
+				  .nr_cpus = spec->config->cpus,
+				  .devices = spec->devices,
+				  .nr_devices = spec->nr_devices};
 	err = boot_x86_map_memory(mem, spec->config->memory);
 	if (!err)
-		err = load(spec, cmdline, &initramfs, mem, ret_start);
+		err = boot_x86_load(&boot, mem, ret_start);
 	free(initramfs.data);
 	return err;
 }

@@ -13,6 +13,7 @@
 #include "config.h"
 #include "cpu_x86.h"
 #include "guest_mem.h"
+#include "kernel_image.h"
 
 /* All borrowed. */
 struct payload_spec {
@@ -20,7 +21,8 @@ struct payload_spec {
 	const struct cmdline_nic *nics; /* config->nr_nics of them */
 	const struct platform_device *devices;
 	unsigned int nr_devices;
-	bool tty; /* husk run: the command gets a terminal */
+	const struct input_file *kernel, *initrd; /* without an initrd its fd is -1 */
+	bool tty;				  /* husk run: the command gets a terminal */
 };
 
 /* Maps the guest's RAM into `mem` and fills it. 0 or -errno; `mem` is the caller's either way. */

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "util.h"
@@ -89,8 +90,11 @@ static enum vcpu_verdict vcpu_run(struct vcpu *vcpu)
 	vcpu->entered_ns = clock_now_ns();
 	for (;;) {
 		if (ioctl(vcpu->fd, KVM_RUN, 0)) {
-			/* EAGAIN: a vCPU that waits to be woken was woken. */
-			if (errno == EINTR || errno == EAGAIN)
+			/*
+			 * EAGAIN: a vCPU that waits to be woken was woken. The first one never
+			 * waits: KVM could not start a thread of its own (ulimit -u).
+			 */
+			if (errno == EINTR || (errno == EAGAIN && vcpu->index))
 				continue;
 			return vcpu_end(vcpu, VCPU_KVM_ERROR, (uint64_t)errno);
 		}
@@ -114,21 +118,44 @@ static enum vcpu_verdict vcpu_run(struct vcpu *vcpu)
 	}
 }
 
+void vcpu_gate_init(struct vcpu_gate *gate, unsigned int nr_vcpus,
+		    const struct seccomp_filter *filter)
+{
+	pthread_barrier_init(&gate->barrier, NULL, nr_vcpus + 1);
+	atomic_init(&gate->failed, false);
+	gate->filter = filter;
+}
+
+int vcpu_gate_pass(struct vcpu_gate *gate)
+{
+	pthread_barrier_wait(&gate->barrier);
+	return atomic_load(&gate->failed) ? -EPERM : 0;
+}
+
 static void *vcpu_thread(void *arg)
 {
 	struct vcpu *vcpu = arg;
+	char name[16];
 
-	vcpu->verdict = vcpu_run(vcpu);
-	vcpu->ended(vcpu->ended_ctx, vcpu);
+	snprintf(name, sizeof(name), "vcpu%u", vcpu->index);
+	pthread_setname_np(pthread_self(), name);
+	if (seccomp_apply(vcpu->gate->filter, vcpu->fd, name))
+		atomic_store(&vcpu->gate->failed, true);
+	if (!vcpu_gate_pass(vcpu->gate)) {
+		vcpu->verdict = vcpu_run(vcpu);
+		vcpu->ended(vcpu->ended_ctx, vcpu);
+	}
+	/* Nobody waits for it, and what the C library does at the end of a thread is filtered. */
+	syscall(SYS_exit, 0);
 	return NULL;
 }
 
-int vcpu_start(struct vcpu *vcpu, vcpu_ended_fn *ended, void *ctx)
+int vcpu_start(struct vcpu *vcpu, struct vcpu_gate *gate, vcpu_ended_fn *ended, void *ctx)
 {
 	pthread_attr_t attr;
-	char name[16];
 	int err;
 
+	vcpu->gate = gate;
 	vcpu->ended = ended;
 	vcpu->ended_ctx = ctx;
 	pthread_attr_init(&attr);
@@ -140,8 +167,6 @@ int vcpu_start(struct vcpu *vcpu, vcpu_ended_fn *ended, void *ctx)
 		log_error("cannot start the thread of vCPU %u: %s", vcpu->index, strerror(err));
 		return -err;
 	}
-	snprintf(name, sizeof(name), "vcpu%u", vcpu->index);
-	pthread_setname_np(vcpu->thread, name);
 	return 0;
 }
 

@@ -11,7 +11,11 @@
 #include <pthread.h>
 #include <stdint.h>
 
+#include <stdatomic.h>
+#include <stdbool.h>
+
 #include "bus.h"
+#include "seccomp.h"
 #include "vm.h"
 
 enum vcpu_verdict {
@@ -35,6 +39,7 @@ struct vcpu {
 	unsigned int run_size;
 	const struct bus *pio;
 	const struct bus *mmio;
+	struct vcpu_gate *gate;
 	vcpu_ended_fn *ended;
 	void *ended_ctx;
 	pthread_t thread;
@@ -53,10 +58,27 @@ int vcpu_init(struct vcpu *vcpu, struct vm *vm, unsigned int index, const struct
 void vcpu_fini(struct vcpu *vcpu);
 
 /*
- * Starts the thread. `ended` may be called before this returns. 0 or -errno. The thread has
- * the caller's signal mask.
+ * What all threads of a VM pass together, each under its filter, before the first one enters the
+ * guest.
  */
-int vcpu_start(struct vcpu *vcpu, vcpu_ended_fn *ended, void *ctx);
+struct vcpu_gate {
+	pthread_barrier_t barrier;
+	atomic_bool failed; /* a thread could not load its filter */
+	const struct seccomp_filter *filter;
+};
+
+/* For `nr_vcpus` threads, which load `filter` (borrowed), and the caller's. */
+void vcpu_gate_init(struct vcpu_gate *gate, unsigned int nr_vcpus,
+		    const struct seccomp_filter *filter);
+
+/*
+ * Starts the thread, which waits at `gate` (borrowed). 0 or -errno. It has the caller's signal
+ * mask.
+ */
+int vcpu_start(struct vcpu *vcpu, struct vcpu_gate *gate, vcpu_ended_fn *ended, void *ctx);
+
+/* For who started all threads, once: lets them run. 0; -EPERM: one is not filtered, none runs. */
+int vcpu_gate_pass(struct vcpu_gate *gate);
 
 /* What the verdict means, for the user: "the guest ..."; static storage. */
 const char *vcpu_verdict_text(enum vcpu_verdict verdict);

@@ -92,6 +92,31 @@ static int report_firecracker(const struct verdict *verdict)
 	}
 }
 
+int verdict_killed_run(int nr)
+{
+	return 128 + nr;
+}
+
+int verdict_killed_firecracker(int nr)
+{
+	switch (nr) {
+	case SIGSYS:
+		return 148;
+	case SIGBUS:
+		return 149;
+	case SIGSEGV:
+		return 150;
+	case SIGXFSZ:
+		return 151;
+	case SIGXCPU:
+		return 154;
+	case SIGILL:
+		return 157;
+	default:
+		return 128 + nr;
+	}
+}
+
 int verdict_report(const struct verdict *verdict, bool firecracker)
 {
 	return firecracker ? report_firecracker(verdict) : report_run(verdict);

@@ -43,6 +43,10 @@ struct verdict {
 /* A later verdict wins over an earlier one only if it says more: `a` over `b`. */
 bool verdict_beats(enum verdict_kind a, enum verdict_kind b);
 
+/* The exit status for a VM whose process signal `nr` killed. */
+int verdict_killed_run(int nr);
+int verdict_killed_firecracker(int nr);
+
 /* Logs what there is to say and returns husk's exit status: of husk run, or as Firecracker has it.
  */
 int verdict_report(const struct verdict *verdict, bool firecracker);

@@ -54,9 +54,9 @@ static int vm_failed(const char *call)
 	return err;
 }
 
-static int kvm_check(struct vm *vm)
+static int kvm_check(int kvm_fd)
 {
-	const struct vm_capability *missing = vm_missing_capability(vm->kvm_fd);
+	const struct vm_capability *missing = vm_missing_capability(kvm_fd);
 
 	if (missing) {
 		log_error("/dev/kvm lacks %s, which husk needs; a newer kernel has it",
@@ -66,9 +66,10 @@ static int kvm_check(struct vm *vm)
 	return 0;
 }
 
-static int kvm_open_logged(struct vm *vm)
+int vm_open_kvm_logged(int *ret_fd)
 {
-	int err = vm_open_kvm(&vm->kvm_fd);
+	cleanup_fd int fd = -1;
+	int err = vm_open_kvm(&fd);
 
 	if (err == -ENOENT || err == -ENODEV || err == -ENXIO)
 		log_error(
@@ -82,19 +83,18 @@ static int kvm_open_logged(struct vm *vm)
 			  KVM_API_VERSION);
 	else if (err)
 		log_error("cannot open /dev/kvm: %s", strerror(-err));
+	if (!err)
+		err = kvm_check(fd);
+	if (!err)
+		*ret_fd = steal_fd(&fd);
 	return err;
 }
 
-int vm_init(struct vm *vm)
+int vm_init(struct vm *vm, int kvm_fd)
 {
-	int err, run_size;
+	int err = 0, run_size;
 
-	*vm = (struct vm){.kvm_fd = -1, .fd = -1};
-	err = kvm_open_logged(vm);
-	if (!err)
-		err = kvm_check(vm);
-	if (err)
-		goto out;
+	*vm = (struct vm){.kvm_fd = kvm_fd, .fd = -1};
 	/* A signal may interrupt it; nothing is lost by asking again. */
 	do
 		vm->fd = ioctl(vm->kvm_fd, KVM_CREATE_VM, 0);

@@ -37,8 +37,12 @@ int vm_open_kvm(int *ret_fd);
 /* The first needed capability that `kvm_fd` lacks, or NULL. */
 const struct vm_capability *vm_missing_capability(int kvm_fd);
 
-/* Opens /dev/kvm and makes an empty VM. 0 or -errno. vm_fini takes a half-made one. */
-int vm_init(struct vm *vm);
+/* The same, and logs what is wrong; it must have what husk needs. For vm_init. */
+int vm_open_kvm_logged(int *ret_fd);
+
+/* Makes an empty VM. `kvm_fd` is taken, also on failure. 0 or -errno. vm_fini takes a half-made
+ * one. */
+int vm_init(struct vm *vm, int kvm_fd);
 void vm_fini(struct vm *vm);
 
 /* Gives the guest its RAM (borrowed). 0 or -errno. */

@@ -9,7 +9,7 @@ load common
 # The guest did its checks, all held, and it ended: "all_ok NUMBER".
 all_ok() {
 	[ "$status" -eq 0 ]
-	! grep FAIL out
+	[ -z "$(grep FAIL out)" ]
 	[ "$(grep -c '^ok ' out)" -eq "$1" ]
 	[ "$(tail -n 1 out)" = end ]
 	[ ! -s err ]
@@ -164,7 +164,7 @@ end' ]
 	config abuse "step=$step" 64 1 "$(drive data disk)"
 	run_vm
 	[ "$status" -eq 0 ]
-	! grep FAIL out
+	[ -z "$(grep FAIL out)" ]
 	[ "$(grep -c '^ok ' out)" -eq 17 ]
 	[ "$(tail -n 1 out)" = end ]
 	# Each breach of the rules by the driver is told, but not without limit.

@@ -286,6 +286,9 @@ static void test_flags(void **state)
 		{{"--config-file=f", "--no-api"}, "in a word of its own"},
 		{{"--api-sock", "s"}, "--api-sock is not supported yet"},
 		{{"--config-file", "f", "--no-api", "--level", "Info"}, "--level is not supported"},
+		{{"--config-file", "f", "--no-api", "--seccomp", "no"}, "neither kill nor log"},
+		{{"--no-seccomp", "--seccomp", "log"}, "exclude each other"},
+		{{"--seccomp-filter", "f"}, "--seccomp-filter is not supported"},
 		{{"--wrong"}, "unknown option \"--wrong\""},
 		{{"--config-file", "f", "--no-api", "--"}, "unknown option \"--\""},
 		{{"--no-api", "x"}, "unexpected argument \"x\""},
@@ -299,6 +302,48 @@ static void test_flags(void **state)
 		assert_refused(&parsed, CONFIG_EXIT_ARGUMENTS, cases[i].message);
 		parsed_fini(&parsed);
 	}
+}
+
+static void test_jail_flags(void **state)
+{
+	static const struct {
+		const char *words[10];
+		bool sandbox, jailed;
+		enum seccomp_mode seccomp;
+	} cases[] = {
+		{{NULL}, true, false, SECCOMP_ENFORCE},
+		{{"--no-sandbox"}, false, false, SECCOMP_ENFORCE},
+		{{"--no-seccomp"}, true, false, SECCOMP_OFF},
+		{{"--seccomp", "log"}, true, false, SECCOMP_LOG},
+		{{"--seccomp", "kill"}, true, false, SECCOMP_ENFORCE},
+		/* As husk-jailer calls it. */
+		{{"--start-time-us", "1", "--start-time-cpu-us", "2", "--parent-cpu-time-us", "3",
+		  "--jailed"},
+		 true,
+		 true,
+		 SECCOMP_ENFORCE},
+	};
+	int fd = memfd_create("config", MFD_CLOEXEC);
+	struct parsed parsed;
+	char path[32];
+	size_t i, j;
+
+	(void)state;
+	assert_int_equal(write(fd, full, sizeof(full) - 1), sizeof(full) - 1);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	for (i = 0; i < ARRAY_SIZE(cases); i++) {
+		const char *words[16] = {"--no-api", "--config-file", path};
+
+		for (j = 0; cases[i].words[j]; j++)
+			words[3 + j] = cases[i].words[j];
+		parse_words(&parsed, words);
+		assert_accepted(&parsed);
+		assert_int_equal(parsed.config.sandbox, cases[i].sandbox);
+		assert_int_equal(parsed.config.jailed, cases[i].jailed);
+		assert_int_equal(parsed.config.seccomp, cases[i].seccomp);
+		parsed_fini(&parsed);
+	}
+	close(fd);
 }
 
 static void test_id(void **state)
@@ -329,6 +374,7 @@ int main(void)
 		cmocka_unit_test(test_files),
 		cmocka_unit_test(test_long_names),
 		cmocka_unit_test(test_flags),
+		cmocka_unit_test(test_jail_flags),
 		cmocka_unit_test(test_id),
 	};
 

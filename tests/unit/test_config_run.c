@@ -40,6 +40,7 @@ static void test_defaults(void **state)
 	assert_int_equal(parsed.config.timeout_ns, 0);
 	assert_false(parsed.config.timing);
 	assert_true(parsed.config.sandbox);
+	assert_int_equal(parsed.config.seccomp, SECCOMP_ENFORCE);
 	assert_false(parsed.config.verbose);
 	parsed_fini(&parsed);
 }
@@ -78,6 +79,8 @@ static void check_all(struct parsed *parsed)
 	assert_int_equal(config->timeout_ns, 1500000000);
 	assert_true(config->timing);
 	assert_false(config->sandbox);
+	assert_int_equal(config->seccomp, SECCOMP_LOG);
+	assert_true(config->print_seccomp);
 	assert_true(config->verbose);
 	assert_string_equal(*config->argv, "true");
 	parsed_fini(parsed);
@@ -88,14 +91,15 @@ static void test_every_option(void **state)
 	struct parsed parsed;
 
 	(void)state;
-	run(&parsed,
-	    WORDS("run", "--kernel", "vmlinux", "--initrd", "initrd.cpio", "--append", "quiet",
-		  "--append", "panic=1", "--cpus", "4", "--memory", "1G", "--workdir", "/srv",
-		  "--timeout", "1.5s", "--timing", "--no-sandbox", "--verbose", "true"));
+	run(&parsed, WORDS("run", "--kernel", "vmlinux", "--initrd", "initrd.cpio", "--append",
+			   "quiet", "--append", "panic=1", "--cpus", "4", "--memory", "1G",
+			   "--workdir", "/srv", "--timeout", "1.5s", "--timing", "--no-sandbox",
+			   "--verbose", "--seccomp", "log", "--print-seccomp", "true"));
 	check_all(&parsed);
-	run(&parsed, WORDS("run", "-kvmlinux", "--initrd=initrd.cpio", "--append=quiet panic=1",
-			   "-c4", "-m", "1024m", "-w/srv", "-t", "1500ms", "-v", "--timing",
-			   "--no-sandbox", "--", "true"));
+	run(&parsed,
+	    WORDS("run", "-kvmlinux", "--initrd=initrd.cpio", "--append=quiet panic=1", "-c4", "-m",
+		  "1024m", "-w/srv", "-t", "1500ms", "-v", "--timing", "--no-sandbox",
+		  "--no-seccomp", "--seccomp=log", "--print-seccomp", "--", "true"));
 	check_all(&parsed);
 }
 

@@ -24,10 +24,15 @@ static struct machine machine;
 
 static void start(enum console_mode mode)
 {
+	struct host_streams streams;
+
 	console_fini(&machine.console);
 	machine.halts = 0;
-	assert_int_equal(console_init(&machine.console, &machine.loop, mode, on_event, &machine),
-			 0);
+	host_streams_open(&streams);
+	assert_int_equal(
+		console_init(&machine.console, &machine.loop, &streams, mode, on_event, &machine),
+		0);
+	host_streams_close(&streams);
 }
 
 static int setup(void **state)

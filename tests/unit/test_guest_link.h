@@ -45,9 +45,14 @@ static inline void on_event(void *ctx, enum guest_link_event event)
 
 static inline void pair_start(struct pair *pair, bool tty)
 {
+	struct host_streams streams;
+
 	memset(pair->events, 0, sizeof(pair->events));
 	pair->nr_received = pair->nr_parsed = 0;
-	assert_int_equal(guest_link_init(&pair->link, &pair->loop, tty, on_event, pair), 0);
+	host_streams_open(&streams);
+	assert_int_equal(guest_link_init(&pair->link, &pair->loop, &streams, tty, on_event, pair),
+			 0);
+	host_streams_close(&streams);
 }
 
 static inline void pair_restart(struct pair *pair, bool tty)

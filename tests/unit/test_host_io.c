@@ -43,7 +43,9 @@ static int end_teardown(void **state)
 
 static void output_init(struct host_output *output, int fd, struct end *end)
 {
-	assert_int_equal(host_output_init(output, fd, &end->loop, NULL, note_ready, end), 0);
+	cleanup_fd int own = host_stream_open(fd, O_WRONLY);
+
+	assert_int_equal(host_output_init(output, own, &end->loop, NULL, note_ready, end), 0);
 }
 
 static void output_to_a_file(void **state)
@@ -112,13 +114,14 @@ static void two_outputs_share_a_stream(void **state)
 	struct end *end = *state, other = {.ready = 0};
 	char back[2 * PIPE_BUF];
 	struct host_output first, second;
+	cleanup_fd int own = -1;
 	int ends[2];
 
 	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
 	assert_int_equal(fcntl(ends[1], F_SETPIPE_SZ, PIPE_BUF), PIPE_BUF);
-	output_init(&first, ends[1], end);
-	assert_int_equal(host_output_init(&second, ends[1], &end->loop, NULL, note_ready, &other),
-			 0);
+	own = host_stream_open(ends[1], O_WRONLY);
+	assert_int_equal(host_output_init(&first, own, &end->loop, NULL, note_ready, end), 0);
+	assert_int_equal(host_output_init(&second, own, &end->loop, NULL, note_ready, &other), 0);
 	streams_fill(ends[1]);
 	assert_int_equal(host_output_write(&first, "1", 1), 0);
 	assert_int_equal(host_output_write(&second, "2", 1), 0);
@@ -211,10 +214,12 @@ static void reader_ready(void *ctx)
 
 static void reader_init(struct reader *reader, int fd)
 {
+	cleanup_fd int own = host_stream_open(fd, O_RDONLY);
+
 	*reader = (struct reader){.len = 0};
 	assert_int_equal(event_loop_init(&reader->loop), 0);
 	assert_int_equal(
-		host_input_init(&reader->input, fd, &reader->loop, NULL, reader_ready, reader), 0);
+		host_input_init(&reader->input, own, &reader->loop, NULL, reader_ready, reader), 0);
 	/* Nobody wants it yet. */
 	assert_int_equal(streams_serve(&reader->loop), 0);
 	assert_int_equal(reader->calls, 0);

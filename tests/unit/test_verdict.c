@@ -88,11 +88,27 @@ static void which_verdict_wins(void **state)
 			assert_int_equal(verdict_beats(a, b), wins[a][b] == '1');
 }
 
+static void a_killed_process(void **state)
+{
+	static const struct {
+		int signal, firecracker;
+	} cases[] = {{SIGSYS, 148},  {SIGBUS, 149}, {SIGSEGV, 150}, {SIGXFSZ, 151},
+		     {SIGXCPU, 154}, {SIGILL, 157}, {SIGKILL, 137}};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ARRAY_SIZE(cases); i++) {
+		assert_int_equal(verdict_killed_run(cases[i].signal), 128 + cases[i].signal);
+		assert_int_equal(verdict_killed_firecracker(cases[i].signal), cases[i].firecracker);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(status_and_last_words),
 		cmocka_unit_test(which_verdict_wins),
+		cmocka_unit_test(a_killed_process),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
