@@ -83,7 +83,8 @@ static void print_help(void)
 	     "                 as for run\n"
 	     "  --jailed       husk-jailer has jailed husk: check that, do not do it again\n"
 	     "  --print-seccomp\n"
-	     "                 print the system call filters of a VM that has everything\n"
+	     "                 print the system call filters of this VM instead of running\n"
+	     "                 it; alone: those of a VM that has everything\n"
 	     "  --version      print the version\n"
 	     "  -h, --help     print this text\n"
 	     "\n"
@@ -202,7 +203,8 @@ int config_flags_parse(struct vm_config *config, int argc, char **argv)
 	}
 	if (set_jail(config, values))
 		return CONFIG_EXIT_ARGUMENTS;
-	if (values[FLAG_PRINT_SECCOMP]) {
+	config->print_seccomp = values[FLAG_PRINT_SECCOMP];
+	if (config->print_seccomp && !values[FLAG_CONFIG_FILE]) {
 		config->mode = CONFIG_SECCOMP;
 		return 0;
 	}

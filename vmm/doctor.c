@@ -30,7 +30,7 @@ extern const uint64_t doctor_guest_size;
 struct doctor {
 	bool quiet;
 	const char *todo;
-	char reason[256]; /* why no guest can run; empty: one can */
+	char reason[256]; /* the first that no guest can run for; empty: one can */
 };
 
 /* What a KVM lacks that stops at this step. */
@@ -66,13 +66,17 @@ static void fail(struct doctor *doctor, const char *todo, const char *fmt, ...)
 
 static void fail(struct doctor *doctor, const char *todo, const char *fmt, ...)
 {
+	char reason[sizeof(doctor->reason)];
 	va_list args;
 
 	va_start(args, fmt);
-	vsnprintf(doctor->reason, sizeof(doctor->reason), fmt, args);
+	vsnprintf(reason, sizeof(reason), fmt, args);
 	va_end(args);
-	report(doctor, "FAILED", "%s", doctor->reason);
+	report(doctor, "FAILED", "%s", reason);
 	report(doctor, "", "%s", todo);
+	if (doctor->todo)
+		return;
+	memcpy(doctor->reason, reason, sizeof(reason));
 	doctor->todo = todo;
 }
 

@@ -90,10 +90,10 @@ Not there yet:
   ! husk: --module is not supported yet
   [153]
   $ husk --no-seccomp
-  ! husk: --no-seccomp is not supported yet
+  ! husk: --config-file is missing: husk takes its VM from "--config-file FILE --no-api"; see "husk --help"
   [153]
   $ husk --parent-cpu-time-us 1
-  ! husk: --parent-cpu-time-us is not supported yet
+  ! husk: --config-file is missing: husk takes its VM from "--config-file FILE --no-api"; see "husk --help"
   [153]
   $ husk --seccomp-filter file
   ! husk: --seccomp-filter is not supported yet
@@ -108,8 +108,8 @@ Not there yet:
   ! husk: --snapshot-version is not supported yet
   [153]
   $ husk --start-time-cpu-us 1
-  ! husk: --start-time-cpu-us is not supported yet
+  ! husk: --config-file is missing: husk takes its VM from "--config-file FILE --no-api"; see "husk --help"
   [153]
   $ husk --start-time-us 1
-  ! husk: --start-time-us is not supported yet
+  ! husk: --config-file is missing: husk takes its VM from "--config-file FILE --no-api"; see "husk --help"
   [153]

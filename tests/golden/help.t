@@ -14,6 +14,12 @@ Help goes to standard output.
     --config-file  boot what FILE describes, in the format of Firecracker
     --no-api       needed with --config-file
     --id           name of the microVM: letters, digits and "-"
+    --no-sandbox, --no-seccomp, --seccomp kill|log
+                   as for run
+    --jailed       husk-jailer has jailed husk: check that, do not do it again
+    --print-seccomp
+                   print the system call filters of this VM instead of running
+                   it; alone: those of a VM that has everything
     --version      print the version
     -h, --help     print this text
   
@@ -54,7 +60,11 @@ Help goes to standard output.
     -w, --workdir DIR          folder COMMAND starts in (default: /)
     -t, --timeout DURATION     end the VM after 500ms, 30s, 5m, 1h (default: never)
         --timing               print where the time to boot went
-        --no-sandbox           run without the jail (there is none yet: accepted)
+        --no-sandbox           run without namespaces and empty root (for debugging)
+        --no-seccomp           run without system call filters (for debugging)
+        --seccomp kill|log     what becomes of a call the filters forbid: it ends the
+                               VM (kill), or the kernel logs it (log, for debugging)
+        --print-seccomp        print the filters of this VM instead of running it
     -v, --verbose              say what husk does
     -h, --help                 print this text
   
