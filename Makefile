@@ -37,9 +37,11 @@ Q := $(if $(V),,@)
 say = $(if $(V),,@printf '%-8s%s\n' $(1) $(2);)
 
 # What each program is made of.
-JAIL_SRCS := $(wildcard jailer/*.c)
+JAIL_SRCS := $(wildcard jailer/seccomp*.c) jailer/confine.c jailer/isolate.c jailer/supervise.c
+JAILER_SRCS := $(filter-out $(JAIL_SRCS),$(wildcard jailer/*.c)) jailer/confine.c vmm/util.c
 HUSK_OBJS := $(patsubst %,$(BUILD)/%.o,$(basename $(wildcard vmm/*.c vmm/*.S virtio/*.c) $(JAIL_SRCS)))
-
+JAILER_OBJS := $(patsubst %.c,$(BUILD)/%.o,$(JAILER_SRCS))
+JAILER_LIB_OBJS := $(filter-out $(BUILD)/jailer/jailer.o $(HUSK_OBJS),$(JAILER_OBJS))
 LIB_OBJS := $(filter-out $(BUILD)/vmm/main.o,$(HUSK_OBJS))
 INIT_SRCS := $(wildcard rootfs/init*.c)
 INIT_LIB_OBJS := $(BUILD)/rootfs/init_parse.o
@@ -48,7 +50,7 @@ UNITS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/test_*.c))
 GUEST_LIB := tests/guest/guest.c tests/guest/start.S
 GUESTS := $(patsubst tests/guest/%.c,$(TOP)/guest/%,$(filter-out $(GUEST_LIB),$(wildcard tests/guest/*.c)))
 
-.PHONY: all husk kernel rootfs guests run shell test check units lint check-layers golden \
+.PHONY: all husk kernel rootfs guests probes run shell test check units lint check-layers golden \
 	install clean help setup-run setup-test
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -60,10 +62,13 @@ help: ## this list
 
 # husk
 
-husk: $(BUILD)/husk ## the program alone
+husk: $(BUILD)/husk $(BUILD)/husk-jailer ## the programs alone
 
 $(BUILD)/husk: $(HUSK_OBJS)
 	$(call say,LINK,$@)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+$(BUILD)/husk-jailer: $(JAILER_OBJS)
+	$(call say,LINK,$@)$(CC) $(LDFLAGS) -o $@ $^ -lcap
 
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
@@ -133,7 +138,7 @@ check: units lint ## the quick part: unit tests and static checks
 units: $(UNITS) ## unit tests (cmocka), no KVM
 	@tests/unit/run $(UNITS)
 
-$(BUILD)/tests/unit/test_%: $(BUILD)/tests/unit/test_%.o $(TEST_LIB_OBJS) $(LIB_OBJS) $(INIT_LIB_OBJS)
+$(BUILD)/tests/unit/test_%: $(BUILD)/tests/unit/test_%.o $(TEST_LIB_OBJS) $(LIB_OBJS) $(JAILER_LIB_OBJS) $(INIT_LIB_OBJS)
 	$(call say,LINK,$@)$(CC) $(filter-out -static-pie,$(LDFLAGS)) -pie -o $@ $^ $(LDLIBS) -lcmocka
 
 guests: $(GUESTS) ## freestanding guests for tests
@@ -147,9 +152,29 @@ $(TOP)/guest/%: tests/guest/%.c $(GUEST_LIB) $(wildcard tests/guest/*.h tests/gu
 golden: husk ## messages and exit statuses of bad input
 	@tests/golden/run $(TOP)/husk
 
+# Probes of the jail
+
+PROBE_OBJS := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/jail/probe.c tests/jail/attacks*.c))
+PROBE_WRAPS := seccomp_fds_add seccomp_compile seccomp_apply seccomp_print isolate supervise \
+	confine_limits vm_init machine_create event_loop_run bus_write
+
+probes: $(BUILD)/jail/husk-probe $(BUILD)/jail/filters ## for tests of the jail
+
+# husk itself, with a probe put into its threads (tests/jail/probe.h).
+$(BUILD)/jail/husk-probe: $(HUSK_OBJS) $(PROBE_OBJS)
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)$(CC) $(LDFLAGS) $(addprefix -Wl$(comma)--wrap=,$(PROBE_WRAPS)) -o $@ $^ $(LDLIBS)
+
+$(BUILD)/jail/filters: $(BUILD)/tests/jail/filters.o
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)$(CC) $(LDFLAGS) -o $@ $^
+
+-include $(PROBE_OBJS:.o=.d) $(BUILD)/tests/jail/filters.d
+
 # Static checks
 
-C_FILES := $(wildcard vmm/*.[ch] virtio/*.[ch] jailer/*.[ch] rootfs/*.[ch] tests/unit/*.[ch] tests/guest/*.[ch])
+C_FILES := $(wildcard vmm/*.[ch] virtio/*.[ch] jailer/*.[ch] rootfs/*.[ch] tests/unit/*.[ch] tests/guest/*.[ch] \
+	tests/jail/*.[ch])
 TIDY_STAMPS := $(patsubst %.c,$(TOP)/lint/%.tidy,$(filter vmm/%.c virtio/%.c jailer/%.c,$(C_FILES)))
 
 lint: check-layers $(TOP)/lint/format $(TOP)/lint/cppcheck $(TIDY_STAMPS) ## style and static analysis
@@ -176,13 +201,14 @@ check-layers: ## who may include whom
 # Installation
 
 install: ## husk with kernel and root file system, under PREFIX; build them first
-	@for file in husk vmlinux rootfs.img; do \
+	@for file in husk husk-jailer vmlinux rootfs.img; do \
 		[ -e $(TOP)/$$file ] || { echo "$(TOP)/$$file is missing: run \"make all\" first" >&2; exit 1; }; done
 	install -D -s -m 755 $(TOP)/husk $(DESTDIR)$(PREFIX)/bin/husk
+	install -D -s -m 755 $(TOP)/husk-jailer $(DESTDIR)$(PREFIX)/bin/husk-jailer
 	install -D -m 644 $(TOP)/vmlinux $(DESTDIR)$(PREFIX)/share/husk/vmlinux
 	install -D -m 644 $(TOP)/rootfs.img $(DESTDIR)$(PREFIX)/share/husk/rootfs.img
 
 clean: ## what was built here; the kernel's cache stays
 	rm -rf $(TOP)
 
--include $(HUSK_OBJS:.o=.d) $(TEST_LIB_OBJS:.o=.d) $(UNITS:=.d) $(INIT_LIB_OBJS:.o=.d)
+-include $(HUSK_OBJS:.o=.d) $(JAILER_OBJS:.o=.d) $(TEST_LIB_OBJS:.o=.d) $(UNITS:=.d) $(INIT_LIB_OBJS:.o=.d)

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Three processes:
+ *
+ *   launcher   what the user started: waits, passes signals on, ends with the VM's status; or ends
+ *              at once, when the VM runs (--daemonize, --new-pid-ns)
+ *     janitor  waits for the VM and cleans up, in a session of its own, deaf to all but SIGKILL
+ *       VM     PID 1 of its PID namespace, so that whatever it starts dies with it; it stays in the
+ *              launcher's session, for its terminal
+ *
+ * Whichever is killed, the rest follows: the VM dies with the janitor (PR_SET_PDEATHSIG; jail.c).
+ * The janitor kills the VM when the launcher dies, unless that was to end first. If the janitor is
+ * killed itself, its child falls to the launcher, which waits for it and cleans up instead. If both
+ * are killed at once, the folder stays with its marker, unlocked, and the next jail of that id uses
+ * it up.
+ *
+ * All know what there is to clean, for it was all made before the first fork.
+ */
+#include "janitor.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "util.h"
+
+#define STATUS_FAILED 1
+#define PARENT_DIED SIGUSR1
+
+static bool stays(const struct jail *jail)
+{
+	return !jail->spec->daemonize && !jail->spec->new_pid_ns;
+}
+
+/* What is passed on to the VM, unless it is ignored already (nohup). */
+static sigset_t passed_signals(void)
+{
+	static const int signals[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT};
+	struct sigaction action;
+	sigset_t set;
+	size_t i;
+
+	sigemptyset(&set);
+	for (i = 0; i < ARRAY_SIZE(signals); i++)
+		if (!sigaction(signals[i], NULL, &action) && action.sa_handler != SIG_IGN)
+			sigaddset(&set, signals[i]);
+	sigaddset(&set, SIGCHLD);
+	return set;
+}
+
+void janitor_block_signals(struct jail *jail)
+{
+	sigset_t set;
+
+	/* Ignored, it would have children vanish before they are waited for. */
+	signal(SIGCHLD, SIG_DFL);
+	set = passed_signals();
+	sigprocmask(SIG_BLOCK, &set, &jail->signals);
+}
+
+static uint64_t cpu_now_us(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+static int exit_status(int status)
+{
+	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+/*
+ * Waits for `child`, passing on signals; those of a terminal came to the VM as well as to us. Kills
+ * it if the parent dies, where that sends us a signal. A wait status.
+ */
+static int wait_for(pid_t child, bool has_parent)
+{
+	sigset_t set = passed_signals();
+	siginfo_t info;
+	int status, nr;
+
+	if (has_parent)
+		sigaddset(&set, PARENT_DIED);
+	while (waitpid(child, &status, WNOHANG) != child) {
+		nr = sigwaitinfo(&set, &info);
+		if (nr == PARENT_DIED)
+			kill(child, SIGKILL);
+		else if (nr > 0 && nr != SIGCHLD && info.si_code <= 0)
+			kill(child, nr);
+	}
+	return status;
+}
+
+/* The VM's process, up to its program. */
+static int vm_main(struct jail *jail, int janitor, int go)
+{
+	char byte;
+
+	/* Nothing comes if the janitor dies first. */
+	if (read(go, &byte, 1) == 1)
+		jail_enter(jail, janitor);
+	return STATUS_FAILED;
+}
+
+/* Starts the VM; its PID, or -errno. `report` closes when its program runs, or when it has failed.
+ */
+static pid_t start_vm(struct jail *jail, int report)
+{
+	cleanup_fd int self = pidfd_open(getpid(), 0);
+	int go[2], err;
+	pid_t vm = -1;
+
+	jail->cpu_us += cpu_now_us();
+	if (self >= 0 && !pipe2(go, O_CLOEXEC) && !unshare(CLONE_NEWPID))
+		vm = fork();
+	if (vm < 0) {
+		err = -errno;
+		log_error("cannot make a process for the VM: %s", strerror(-err));
+		return err;
+	}
+	if (!vm) {
+		close(go[1]);
+		_exit(vm_main(jail, self, go[0]));
+	}
+	close(report);
+	close(go[0]);
+	/* Without a PID file it is not let go, and ends. */
+	if (!rootdir_put_pid(&jail->dir, vm) && write(go[1], "", 1) != 1)
+		log_error("cannot start the VM: %s", strerror(errno));
+	close(go[1]);
+	return vm;
+}
+
+static int janitor_main(struct jail *jail, pid_t launcher, int report)
+{
+	int status = STATUS_FAILED, fd;
+	sigset_t all;
+	pid_t vm;
+
+	sigfillset(&all);
+	sigprocmask(SIG_BLOCK, &all, NULL);
+	if (stays(jail))
+		prctl(PR_SET_PDEATHSIG, PARENT_DIED);
+	/* A launcher that died before that is no longer the parent. */
+	vm = getppid() == launcher ? start_vm(jail, report) : -ESRCH;
+	/* The VM has what it needs of them; a reader must see their end when the VM ends. */
+	setsid();
+	for (fd = STDIN_FILENO; fd <= (stays(jail) ? STDOUT_FILENO : STDERR_FILENO); fd++)
+		dup2(jail->null, fd);
+	if (vm > 0)
+		status = exit_status(wait_for(vm, stays(jail)));
+	jail_clean(jail);
+	return status;
+}
+
+int janitor_run(struct jail *jail)
+{
+	pid_t launcher = getpid(), janitor = -1;
+	int report[2], status;
+	char byte;
+
+	/* The VM becomes our child if the janitor dies. */
+	jail->cpu_us = cpu_now_us();
+	if (!prctl(PR_SET_CHILD_SUBREAPER, 1) && !pipe2(report, O_CLOEXEC))
+		janitor = fork();
+	if (janitor < 0) {
+		log_error("cannot make a process: %s", strerror(errno));
+		jail_clean(jail);
+		return STATUS_FAILED;
+	}
+	if (!janitor)
+		_exit(janitor_main(jail, launcher, report[1]));
+	close(report[1]);
+	if (!stays(jail)) {
+		while (read(report[0], &byte, 1) < 0 && errno == EINTR)
+			;
+		if (*jail->started)
+			return 0;
+	}
+	status = wait_for(janitor, false);
+	if (!WIFSIGNALED(status))
+		return WEXITSTATUS(status);
+	while (waitpid(-1, NULL, 0) > 0)
+		;
+	jail_clean(jail);
+	return exit_status(status);
+}
