@@ -242,7 +242,7 @@ static void forbid_files(void)
 	check(open("/dev/null", O_WRONLY) < 0 && errno == EACCES);
 	check(open("/", O_RDONLY | O_DIRECTORY) < 0 && errno == EACCES);
 	check(open("/proc/self/status", O_RDONLY) < 0 && errno == EACCES);
-	check(open("/tmp", O_TMPFILE | O_RDWR, 0600) < 0 && errno == EACCES);
+	check(open("/tmp", O_TMPFILE | O_RDWR, 0600) < 0); /* which not every file system has */
 	if (abi >= 4)
 		check_tcp(tcp);
 	if (abi >= 6)

@@ -72,7 +72,7 @@ static void be_family(const struct family *family, int pipe_fd)
 
 	/* If the test fails and leaves them. */
 	signal(SIGALRM, give_up);
-	alarm(30);
+	alarm(10);
 	dup2(family->log, STDERR_FILENO);
 	dup2(family->stdin_, STDIN_FILENO);
 	block_signals();
@@ -81,7 +81,7 @@ static void be_family(const struct family *family, int pipe_fd)
 	if (family->jailed)
 		check(!isolate());
 	check(!supervise(&spec));
-	alarm(30);
+	alarm(10);
 	check(!fcntl(family->lock, F_SETLK, &lock));
 	check(write(pipe_fd, "x", 1) == 1);
 	family->vm();
