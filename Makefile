@@ -26,7 +26,7 @@ else
 CFLAGS += -fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer
 LDFLAGS := -fsanitize=$(SAN) -pie
 endif
-LDLIBS := -ljansson -lseccomp -lcap -lpthread
+LDLIBS := -ljansson -lcap -lpthread
 
 # mke2fs and the like are not on an ordinary user's path.
 export PATH := $(PATH):/usr/sbin:/sbin
@@ -139,7 +139,7 @@ units: $(UNITS) ## unit tests (cmocka), no KVM
 	@tests/unit/run $(UNITS)
 
 $(BUILD)/tests/unit/test_%: $(BUILD)/tests/unit/test_%.o $(TEST_LIB_OBJS) $(LIB_OBJS) $(JAILER_LIB_OBJS) $(INIT_LIB_OBJS)
-	$(call say,LINK,$@)$(CC) $(filter-out -static-pie,$(LDFLAGS)) -pie -o $@ $^ $(LDLIBS) -lcmocka
+	$(call say,LINK,$@)$(CC) $(filter-out -static-pie,$(LDFLAGS)) -pie -o $@ $^ $(LDLIBS) -lseccomp -lcmocka
 
 guests: $(GUESTS) ## freestanding guests for tests
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * System call filters: one allow-list per kind of thread, with the descriptors that exist pinned in
- * it. What is allowed, and why, is in the tables of seccomp_policy.c; this compiles them (by
- * libseccomp), loads them, and reports the call that ended a VM.
+ * it. What is allowed, and why, is in the tables of seccomp_policy.c; seccomp_compile.c
+ * makes programs of them, seccomp.c loads those and reports the call that ended a VM.
  *
  * A call that is not allowed is not made: its thread gets SIGSYS, whose handler writes one line
  * (which thread, which call, which arguments) and has the kernel kill the process. Calls of another
@@ -36,7 +36,8 @@ enum seccomp_mode {
 /* What a descriptor is for, which says what calls may be made on it, by which threads. */
 enum seccomp_use {
 	SECCOMP_FD_EPOLL,    /* the event loop's set */
-	SECCOMP_FD_EVENT,    /* an eventfd: every thread writes it, the loop reads it */
+	SECCOMP_FD_IRQ,	     /* an eventfd that interrupts the guest: every thread writes it */
+	SECCOMP_FD_EVENT,    /* an eventfd that wakes the loop: the same, and the loop reads it */
 	SECCOMP_FD_NOTICE,   /* a signalfd, timerfd or kick: the loop reads it */
 	SECCOMP_FD_INPUT,    /* a stream husk reads */
 	SECCOMP_FD_OUTPUT,   /* a stream husk writes */

@@ -73,7 +73,8 @@ const struct seccomp_rule seccomp_policy[] = {
 	{LOOP, SYS_epoll_ctl, FD(EPOLL), {INT(1, EPOLL_CTL_DEL)}, "does not wait any more"},
 	{LOOP, SYS_read, FD(EVENT), ANY, "takes a kick or a wake-up"},
 	{LOOP, SYS_read, FD(NOTICE), ANY, "takes a signal, or the time limit"},
-	{VCPU | LOOP, SYS_write, FD(EVENT), ANY, "interrupts the guest; wakes the loop"},
+	{VCPU | LOOP, SYS_write, FD(EVENT), ANY, "wakes the loop"},
+	{VCPU | LOOP, SYS_write, FD(IRQ), ANY, "interrupts the guest"},
 
 	/* Devices. */
 	{LOOP, SYS_preadv, FD(DISK), {BELOW_SIZE(3)}, "reads a disk"},

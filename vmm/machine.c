@@ -40,7 +40,7 @@ struct machine {
 	struct bus pio, mmio;
 	struct vcpu vcpus[CONFIG_CPUS_MAX];
 	unsigned int nr_vcpus;
-	struct seccomp_filter vcpu_filter;
+	struct seccomp_filter vcpu_filter, loop_filter;
 	struct vcpu_gate gate;
 
 	struct power power;
@@ -370,7 +370,7 @@ static void add_fd(struct machine *machine, enum seccomp_use use, int fd, const 
 
 static void add_serial_fds(struct machine *machine, const struct serial *serial, const char *name)
 {
-	add_fd(machine, SECCOMP_FD_EVENT, serial->irq.fd, name);
+	add_fd(machine, SECCOMP_FD_IRQ, serial->irq.fd, name);
 	add_fd(machine, SECCOMP_FD_EVENT, serial->wake_fd, name);
 }
 
@@ -401,7 +401,7 @@ static void add_descriptors(struct machine *machine)
 	for (i = 0; i < machine->nr_virtios; i++) {
 		const struct virtio_device *virtio = machine->virtios[i];
 
-		add_fd(machine, SECCOMP_FD_EVENT, virtio->irq.fd, virtio->device.name);
+		add_fd(machine, SECCOMP_FD_IRQ, virtio->irq.fd, virtio->device.name);
 		for (queue = 0; queue < virtio->nr_queues; queue++)
 			add_fd(machine, SECCOMP_FD_EVENT, virtio->kicks[queue].fd,
 			       virtio->device.name);
@@ -477,14 +477,13 @@ void machine_destroy(struct machine *machine)
 static int start_vcpus(struct machine *machine)
 {
 	enum seccomp_mode mode = machine->config->seccomp;
-	struct seccomp_filter loop_filter = {0};
 	unsigned int i;
 	int err = seccomp_prepare(mode);
 
 	if (!err)
 		err = seccomp_compile(SECCOMP_VCPU, mode, &machine->fds, &machine->vcpu_filter);
 	if (!err)
-		err = seccomp_compile(SECCOMP_LOOP, mode, &machine->fds, &loop_filter);
+		err = seccomp_compile(SECCOMP_LOOP, mode, &machine->fds, &machine->loop_filter);
 	if (!err)
 		vcpu_gate_init(&machine->gate, machine->nr_vcpus, &machine->vcpu_filter);
 	for (i = 0; !err && i < machine->nr_vcpus; i++)
@@ -492,8 +491,8 @@ static int start_vcpus(struct machine *machine)
 	if (!err && machine->config->sandbox)
 		err = confine_limits();
 	if (!err)
-		err = seccomp_apply(&loop_filter, -1, "main");
-	seccomp_filter_fini(&loop_filter);
+		err = seccomp_apply(&machine->loop_filter, -1, "main");
+	/* The filters stay: to free memory may take calls that they forbid. */
 	return err ? err : vcpu_gate_pass(&machine->gate);
 }
 

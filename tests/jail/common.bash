@@ -20,7 +20,7 @@ make_base() {
 	BASE="$BATS_TEST_TMPDIR/the jails"
 	JAIL="$BASE/husk-probe/vm-1"
 	mkdir -m 755 "$BASE"
-	launcher= vm= janitor=
+	launcher= vm= janitor= others=
 }
 
 # husk-jailer with what it needs, and a limit.
@@ -111,8 +111,9 @@ no_cgroups() {
 
 # Nothing outlives a test, whatever its outcome.
 end_test() {
-	local pid
-	for pid in $launcher $janitor $vm; do
+	local pid files
+	files=$(cat "$BASE"/*/*/root/*.pid 2>/dev/null | sed 's/$/ /') || true
+	for pid in $launcher $janitor $vm $others $files; do
 		[ ! -e "/proc/$pid" ] || kill -9 "$pid" 2>/dev/null || true
 	done
 	[ -z "$launcher" ] || wait "$launcher" 2>/dev/null || true

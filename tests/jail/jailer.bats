@@ -225,15 +225,15 @@ descriptor 2" ]
 }
 
 @test "--daemonize: status 0 when it runs; no terminal, no streams, a session of its own" {
-	# Substitution ends when nobody holds its pipe any more.
-	out=$(jail --daemonize -- --sleep 2>&1)
-	[ -z "$out" ]
+	jail --daemonize -- --sleep >"$BATS_TEST_TMPDIR/out" 2>&1
+	[ ! -s "$BATS_TEST_TMPDIR/out" ]
 	vm=$(cat "$JAIL/root/husk-probe.pid")
 	janitor=$(awk '/^PPid:/ { print $2 }' "/proc/$vm/status")
 	[ "$(cat "/proc/$vm/comm")" != husk-jailer ]
 	local nr
 	for nr in 0 1 2; do
-		[ "$(readlink "/proc/$vm/fd/$nr")" = /dev/null ] || [ "$(readlink "/proc/$vm/fd/$nr")" = /null ]
+		[[ $(readlink "/proc/$vm/fd/$nr") == */null ]]
+		[[ $(readlink "/proc/$janitor/fd/$nr") == */null ]]
 	done
 	[ "$(ps -o sid= -p "$vm" | tr -d ' ')" = "$vm" ]
 	kill -9 "$vm"
@@ -486,11 +486,16 @@ $JAIL/root/kernel" ]
 		no grep -qx "$janitor" "$dir/cgroup.procs"
 		no grep -qx "$launcher" "$dir/cgroup.procs"
 	done
+	# Whoever joined it ends with the VM.
+	sleep 60 3>&- &
+	others=$!
+	echo $others >"$(cgroup_dir pids husk-test/of-mine/vm-1)/cgroup.procs"
 	grep -qx 33 "$(cgroup_dir pids husk-test/of-mine/vm-1)/pids.max"
 	grep -qx 0 "$(cgroup_dir cpuset husk-test/of-mine/vm-1)/cpuset.cpus"
 	kill -9 "$vm"
 	wait_launcher
 	all_gone
+	is_dead $others
 	no_cgroups
 }
 
@@ -643,7 +648,7 @@ $JAIL/root/kernel" ]
 	"$BATS_FILE_TMPDIR/swapper" $VM_UID $VM_GID "$BASE" husk-probe/vm-1/root run dev data husk-probe husk-probe.pid data/folder data/file \
 		>"$BATS_TEST_TMPDIR/swaps" 3>&- &
 	swapper=$!
-	launcher=$swapper # so that it ends with the test
+	others=$swapper # ends with the test
 	for n in $(seq $starts); do
 		mkdir -p "$root"/{run,dev,data/folder/sub}
 		touch "$root"/{husk-probe,husk-probe.pid,data/file,data/folder/x}

@@ -85,13 +85,13 @@ static void __attribute__((constructor)) read_script(void)
 static int find_fd(const char *name)
 {
 	static const char *const uses[] = {
-		[SECCOMP_FD_EPOLL] = "epoll",	    [SECCOMP_FD_EVENT] = "event",
-		[SECCOMP_FD_NOTICE] = "notice",	    [SECCOMP_FD_INPUT] = "input",
-		[SECCOMP_FD_OUTPUT] = "output",	    [SECCOMP_FD_LOG] = "log",
-		[SECCOMP_FD_TERMINAL] = "terminal", [SECCOMP_FD_DISK_RO] = "disk-ro",
-		[SECCOMP_FD_DISK] = "disk",	    [SECCOMP_FD_TAP] = "tap",
-		[SECCOMP_FD_SOCKET] = "socket",	    [SECCOMP_FD_PROCESS] = "process",
-		[SECCOMP_FD_SIGNALS] = "signals"};
+		[SECCOMP_FD_EPOLL] = "epoll",	  [SECCOMP_FD_EVENT] = "event",
+		[SECCOMP_FD_IRQ] = "irq",	  [SECCOMP_FD_NOTICE] = "notice",
+		[SECCOMP_FD_INPUT] = "input",	  [SECCOMP_FD_OUTPUT] = "output",
+		[SECCOMP_FD_LOG] = "log",	  [SECCOMP_FD_TERMINAL] = "terminal",
+		[SECCOMP_FD_DISK_RO] = "disk-ro", [SECCOMP_FD_DISK] = "disk",
+		[SECCOMP_FD_TAP] = "tap",	  [SECCOMP_FD_SOCKET] = "socket",
+		[SECCOMP_FD_PROCESS] = "process", [SECCOMP_FD_SIGNALS] = "signals"};
 	unsigned int i;
 
 	for (i = 0; i < fds.nr; i++)

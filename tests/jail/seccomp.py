@@ -182,6 +182,7 @@ FIFREEZE, FICLONE, BLKDISCARD, FIONBIO, FIOASYNC = 0xC0045877, 0x40049409, 0x127
 # Each of these has to work (whatever it returns): else the lists below prove nothing.
 ALLOWED_BOTH = """
 write event buf 0
+write irq buf 0
 write log buf 0
 poll buf 1 0
 clock_gettime 1 buf
@@ -323,6 +324,7 @@ ftruncate disk 0
 sendfile output disk 0 1
 fsync disk
 fdatasync event
+read irq buf 8
 fdatasync log
 fdatasync 9999
 fallocate disk 0 0 4096

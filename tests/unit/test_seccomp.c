@@ -56,6 +56,7 @@ static void open_all(int log_fd)
 	dup2(log_fd, STDERR_FILENO);
 	move_fd(epoll_create1(0), FD_EPOLL);
 	move_fd(eventfd(0, EFD_NONBLOCK), FD_EVENT);
+	move_fd(eventfd(0, EFD_NONBLOCK), FD_IRQ);
 	move_fd(timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK), FD_NOTICE);
 	assert_int_equal(pipe2(pair, O_NONBLOCK), 0);
 	move_fd(pair[0], FD_INPUT);
@@ -186,7 +187,7 @@ static int vcpu_work(const void *arg)
 {
 	(void)arg;
 	STEP(ioctl(FD_VCPU, KVM_RUN, 0) == -1 && errno == ENOTTY);
-	STEP(!eventfd_write(FD_EVENT, 1));
+	STEP(!eventfd_write(FD_EVENT, 1) && !eventfd_write(FD_IRQ, 1));
 	STEP(!futex_work());
 	return common_work();
 }
@@ -200,6 +201,7 @@ static int stream_work(void)
 	char byte;
 
 	STEP(!eventfd_write(FD_EVENT, 1) && !eventfd_read(FD_EVENT, &count));
+	STEP(!eventfd_write(FD_IRQ, 1));
 	STEP(read(FD_NOTICE, &count, sizeof(count)) == -1 && errno == EAGAIN);
 	STEP(read(FD_INPUT, &byte, 1) == -1 && errno == EAGAIN);
 	STEP(poll(&pollfd, 1, 0) == 1 && write(FD_OUTPUT, "x", 1) == 1);
@@ -349,6 +351,7 @@ static const struct call forbidden[] = {
 	{ALL, SYS_read, {FD_LOG, ANY_ADDRESS, 1}},
 	{ALL, SYS_read, {FD_SOCKET, ANY_ADDRESS, 1}},
 	{VCPU, SYS_read, {FD_EVENT, ANY_ADDRESS, 8}},
+	{VCPU | LOOP, SYS_read, {FD_IRQ, ANY_ADDRESS, 8}},
 	{VCPU, SYS_write, {FD_OUTPUT, ANY_ADDRESS, 1}},
 	{WAIT, SYS_write, {FD_EVENT, ANY_ADDRESS, 8}},
 	/* Values that are not the ones. */

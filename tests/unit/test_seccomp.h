@@ -33,6 +33,7 @@ enum {
 	FD_LOG = STDERR_FILENO,
 	FD_EPOLL = FIRST_FD,
 	FD_EVENT,
+	FD_IRQ,
 	FD_NOTICE,
 	FD_INPUT,
 	FD_OUTPUT,
@@ -59,6 +60,7 @@ static inline void fds_fill(struct seccomp_fds *fds)
 	seccomp_fds_add(fds, SECCOMP_FD_LOG, FD_LOG, 0, "log");
 	seccomp_fds_add(fds, SECCOMP_FD_EPOLL, FD_EPOLL, 0, "loop");
 	seccomp_fds_add(fds, SECCOMP_FD_EVENT, FD_EVENT, 0, "kick");
+	seccomp_fds_add(fds, SECCOMP_FD_IRQ, FD_IRQ, 0, "disk");
 	seccomp_fds_add(fds, SECCOMP_FD_NOTICE, FD_NOTICE, 0, "timer");
 	seccomp_fds_add(fds, SECCOMP_FD_INPUT, FD_INPUT, 0, "stdin");
 	seccomp_fds_add(fds, SECCOMP_FD_OUTPUT, FD_OUTPUT, 0, "stdout");

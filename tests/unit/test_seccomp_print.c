@@ -48,35 +48,37 @@ static void assert_prints(enum seccomp_kind kind, enum seccomp_mode mode, const 
 
 /* All of the policy, word for word: what changes there has to be changed here as well. */
 static const char *const texts[SECCOMP_KINDS] = {
-	[SECCOMP_VCPU] = "vCPU thread: 7 system calls, 9 rules\n"
+	[SECCOMP_VCPU] = "vCPU thread: 7 system calls, 10 rules\n"
 			 "  write(fd 2 \"log\", any, any)\n"
-			 "  write(fd 41 \"kick\", any, any)\n"
+			 "  write(fd 41 \"kick event\", any, any)\n"
+			 "  write(fd 42 \"disk irq\", any, any)\n"
 			 "  poll(any, int 1, any)\n"
-			 "  ioctl(fd 52 \"vCPU\", KVM_RUN, 0)\n"
+			 "  ioctl(fd 53 \"vCPU\", KVM_RUN, 0)\n"
 			 "  exit(any)\n"
 			 "  futex(any, FUTEX_WAIT_PRIVATE, any, any, any, any)\n"
 			 "  futex(any, FUTEX_WAKE_PRIVATE, any, any, any, any)\n"
 			 "  restart_syscall()\n"
 			 "  clock_gettime(CLOCK_MONOTONIC, any)\n" REST,
-	[SECCOMP_LOOP] = "main thread: 18 system calls, 32 rules\n"
-			 "  read(fd 41 \"kick\", any, any)\n"
-			 "  read(fd 42 \"timer\", any, any)\n"
-			 "  read(fd 43 \"stdin\", any, any)\n"
+	[SECCOMP_LOOP] = "main thread: 18 system calls, 33 rules\n"
+			 "  read(fd 41 \"kick event\", any, any)\n"
+			 "  read(fd 43 \"timer\", any, any)\n"
+			 "  read(fd 44 \"stdin\", any, any)\n"
 			 "  write(fd 2 \"log\", any, any)\n"
-			 "  write(fd 41 \"kick\", any, any)\n"
-			 "  write(fd 44 \"stdout\", any, any)\n"
+			 "  write(fd 41 \"kick event\", any, any)\n"
+			 "  write(fd 42 \"disk irq\", any, any)\n"
+			 "  write(fd 45 \"stdout\", any, any)\n"
 			 "  poll(any, int 1, any)\n"
-			 "  ioctl(fd 45 \"tty\", TCGETS, any)\n"
-			 "  ioctl(fd 45 \"tty\", TCSETS, any)\n"
-			 "  ioctl(fd 45 \"tty\", TCSETSW, any)\n"
-			 "  ioctl(fd 45 \"tty\", TCSETSF, any)\n"
-			 "  ioctl(fd 45 \"tty\", TIOCGWINSZ, any)\n"
-			 "  ioctl(fd 48 \"tap0\", TUNSETOFFLOAD, any)\n"
-			 "  readv(fd 48 \"tap0\", any, any)\n"
-			 "  writev(fd 48 \"tap0\", any, any)\n"
-			 "  recvfrom(fd 49 \"passt\", any, any, MSG_DONTWAIT, 0, any)\n"
-			 "  sendmsg(fd 49 \"passt\", any, MSG_DONTWAIT | MSG_NOSIGNAL)\n"
-			 "  fdatasync(fd 47 \"data\")\n"
+			 "  ioctl(fd 46 \"tty\", TCGETS, any)\n"
+			 "  ioctl(fd 46 \"tty\", TCSETS, any)\n"
+			 "  ioctl(fd 46 \"tty\", TCSETSW, any)\n"
+			 "  ioctl(fd 46 \"tty\", TCSETSF, any)\n"
+			 "  ioctl(fd 46 \"tty\", TIOCGWINSZ, any)\n"
+			 "  ioctl(fd 49 \"tap0\", TUNSETOFFLOAD, any)\n"
+			 "  readv(fd 49 \"tap0\", any, any)\n"
+			 "  writev(fd 49 \"tap0\", any, any)\n"
+			 "  recvfrom(fd 50 \"passt\", any, any, MSG_DONTWAIT, 0, any)\n"
+			 "  sendmsg(fd 50 \"passt\", any, MSG_DONTWAIT | MSG_NOSIGNAL)\n"
+			 "  fdatasync(fd 48 \"data\")\n"
 			 "  futex(any, FUTEX_WAIT_PRIVATE, any, any, any, any)\n"
 			 "  futex(any, FUTEX_WAKE_PRIVATE, any, any, any, any)\n"
 			 "  restart_syscall()\n"
@@ -86,27 +88,27 @@ static const char *const texts[SECCOMP_KINDS] = {
 			 "  epoll_ctl(fd 40 \"loop\", EPOLL_CTL_ADD, any, any)\n"
 			 "  epoll_ctl(fd 40 \"loop\", EPOLL_CTL_DEL, any, any)\n"
 			 "  epoll_ctl(fd 40 \"loop\", EPOLL_CTL_MOD, any, any)\n"
-			 "  fallocate(fd 47 \"data\", FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE, "
+			 "  fallocate(fd 48 \"data\", FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE, "
 			 "< size 4294971392, <= size 4294971392)\n"
-			 "  fallocate(fd 47 \"data\", FALLOC_FL_KEEP_SIZE | FALLOC_FL_ZERO_RANGE, "
+			 "  fallocate(fd 48 \"data\", FALLOC_FL_KEEP_SIZE | FALLOC_FL_ZERO_RANGE, "
 			 "< size 4294971392, <= size 4294971392)\n"
-			 "  preadv(fd 46 \"root\", any, any, < size 65536, any)\n"
-			 "  preadv(fd 47 \"data\", any, any, < size 4294971392, any)\n"
-			 "  pwritev(fd 47 \"data\", any, any, < size 4294971392, any)\n" REST,
+			 "  preadv(fd 47 \"root\", any, any, < size 65536, any)\n"
+			 "  preadv(fd 48 \"data\", any, any, < size 4294971392, any)\n"
+			 "  pwritev(fd 48 \"data\", any, any, < size 4294971392, any)\n" REST,
 	[SECCOMP_SUPERVISOR] = "supervisor: 10 system calls, 13 rules\n"
-			       "  read(fd 51 \"signals\", any, any)\n"
+			       "  read(fd 52 \"signals\", any, any)\n"
 			       "  write(fd 2 \"log\", any, any)\n"
 			       "  poll(any, <= 2, any)\n"
-			       "  ioctl(fd 45 \"tty\", TCGETS, any)\n"
-			       "  ioctl(fd 45 \"tty\", TCSETS, any)\n"
-			       "  ioctl(fd 45 \"tty\", TCSETSW, any)\n"
-			       "  ioctl(fd 45 \"tty\", TCSETSF, any)\n"
+			       "  ioctl(fd 46 \"tty\", TCGETS, any)\n"
+			       "  ioctl(fd 46 \"tty\", TCSETS, any)\n"
+			       "  ioctl(fd 46 \"tty\", TCSETSW, any)\n"
+			       "  ioctl(fd 46 \"tty\", TCSETSF, any)\n"
 			       "  wait4(any, any, any, any)\n"
 			       "  kill(itself, SIGSTOP)\n"
 			       "  restart_syscall()\n"
 			       "  clock_gettime(CLOCK_MONOTONIC, any)\n"
 			       "  exit_group(any)\n"
-			       "  pidfd_send_signal(fd 50 \"VM\", any, 0, int 0)\n" REST,
+			       "  pidfd_send_signal(fd 51 \"VM\", any, 0, int 0)\n" REST,
 };
 
 static void the_whole_policy(void **state)
@@ -178,8 +180,8 @@ static void as_many_rules_as_descriptors(void **state)
 	assert_int_equal(err, 0);
 	/* read and write; and poll, futex (2), clock_gettime, restart_syscall, exit_group */
 	assert_memory_equal(text, "main thread: 7 system calls, 386 rules\n", 39);
-	assert_non_null(strstr(text, "  read(fd 10 \"event\", any, any)\n"));
-	assert_non_null(strstr(text, "  write(fd 199 \"event\", any, any)\n"));
+	assert_non_null(strstr(text, "  read(fd 10 \"event event\", any, any)\n"));
+	assert_non_null(strstr(text, "  write(fd 199 \"event event\", any, any)\n"));
 	assert_null(strstr(text, "pwritev"));
 	free(text);
 	seccomp_filter_fini(&filter);
