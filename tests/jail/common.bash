@@ -5,7 +5,10 @@ bats_require_minimum_version 1.5.0
 
 cd "$BATS_TEST_DIRNAME/../.." || exit 1
 JAILER=${HUSK_JAILER:-$PWD/build/husk-jailer}
-PROGRAM=$BATS_FILE_TMPDIR/husk-probe
+# Cgroups are the host's: names that no other run of these tests has.
+NAME=husk-probe-${BATS_RUN_TMPDIR##*-}
+GROUP=husk-test-${BATS_RUN_TMPDIR##*-}
+PROGRAM=$BATS_FILE_TMPDIR/$NAME
 VM_UID=12345
 VM_GID=23456
 [ -e /sys/fs/cgroup/cgroup.controllers ] && CGROUP_V=2 || CGROUP_V=1
@@ -18,7 +21,7 @@ build_programs() {
 # A place of its own for each test, with a space in its path.
 make_base() {
 	BASE="$BATS_TEST_TMPDIR/the jails"
-	JAIL="$BASE/husk-probe/vm-1"
+	JAIL="$BASE/$NAME/vm-1"
 	mkdir -m 755 "$BASE"
 	launcher= vm= janitor= others=
 }
@@ -41,9 +44,10 @@ refuses() {
 	[ -z "$output" ]
 }
 
-# Waits for a command to succeed, for up to 2 seconds, or as many as WAIT says.
+# Waits for a command to succeed, for up to 2 seconds, or as many as WAIT says; longer on the rig,
+# whose one CPU is emulated.
 wait_for() {
-	local end=$((SECONDS + ${WAIT:-2}))
+	local end=$((SECONDS + ${WAIT:-$(($(nproc) > 1 ? 2 : 10))}))
 	while [ $SECONDS -le $end ]; do
 		"$@" >/dev/null 2>&1 && return
 		sleep 0.02
@@ -66,11 +70,11 @@ start_jail() {
 		--gid $VM_GID --chroot-base-dir "$BASE" "$@" \
 		>"$BATS_TEST_TMPDIR/out" 2>"$BATS_TEST_TMPDIR/err" </dev/null 3>&- &
 	launcher=$!
-	WAIT=10 wait_for test -s "$JAIL/root/husk-probe.pid" || {
+	WAIT=10 wait_for test -s "$JAIL/root/$NAME.pid" || {
 		cat "$BATS_TEST_TMPDIR/err" >&2
 		return 1
 	}
-	vm=$(cat "$JAIL/root/husk-probe.pid")
+	vm=$(cat "$JAIL/root/$NAME.pid")
 	janitor=$(awk '/^PPid:/ { print $2 }' "/proc/$vm/status")
 }
 
@@ -92,7 +96,7 @@ is_dead() {
 }
 
 all_gone() {
-	[ ! -e "$BASE/husk-probe" ] && is_dead "${vm:?}" && is_dead "${janitor:?}"
+	[ ! -e "$BASE/$NAME" ] && is_dead "${vm:?}" && is_dead "${janitor:?}"
 }
 
 # A cgroup's folder as the tests see it: "cgroup_dir pids NAME".
@@ -104,21 +108,23 @@ cgroup_dir() {
 	fi
 }
 
-# No cgroup whose name has "husk-probe" or "husk-test" is left.
+# No cgroup of these tests is left.
 no_cgroups() {
-	[ -z "$(find /sys/fs/cgroup -maxdepth 3 -type d -name 'husk-[pt][re]*')" ]
+	[ -z "$(find /sys/fs/cgroup -maxdepth 4 -type d \( -name "$NAME" -o -name "$GROUP" \))" ]
 }
 
 # Nothing outlives a test, whatever its outcome.
 end_test() {
-	local pid files
-	files=$(cat "$BASE"/*/*/root/*.pid 2>/dev/null | sed 's/$/ /') || true
-	for pid in $launcher $janitor $vm $others $files; do
+	local pid file pids=($launcher $janitor $vm $others)
+	for file in "$BASE"/*/*/root/*.pid; do
+		[ ! -f "$file" ] || pids+=("$(cat "$file")") # it has no line end
+	done
+	for pid in "${pids[@]}"; do
 		[ ! -e "/proc/$pid" ] || kill -9 "$pid" 2>/dev/null || true
 	done
 	[ -z "$launcher" ] || wait "$launcher" 2>/dev/null || true
 	! mountpoint -q "$BATS_TEST_TMPDIR/net" || umount "$BATS_TEST_TMPDIR/net"
-	find /sys/fs/cgroup -maxdepth 3 -depth -type d -path '*/husk-[pt][re]*' -exec rmdir {} + 2>/dev/null || true
+	find /sys/fs/cgroup -maxdepth 4 -depth -type d \( -path "*/$NAME*" -o -path "*/$GROUP*" \) -exec rmdir {} + 2>/dev/null || true
 }
 
 # All there is to know of a folder's entries, to see whether anyone touched them.

@@ -22,7 +22,7 @@ teardown() {
 
 @test "the program gets its arguments, then ours, and no environment" {
 	SECRET=1 run -0 jail -- --config-file 'a b' --id
-	[[ $output == "argument husk-probe
+	[[ $output == "argument $NAME
 argument --id
 argument vm-1
 argument --start-time-us
@@ -103,8 +103,8 @@ descriptor 2" ]
 	grep -qx "entry /dev/net/tun 20600 $VM_UID $VM_GID 10:200 open .*" <<<"$output"
 	grep -qx "entry /dev/urandom 20444 0 0 1:9 open EACCES" <<<"$output"
 	grep -qx "entry /dev/null 20666 0 0 1:3 open works" <<<"$output"
-	grep -qx "entry /husk-probe 100511 0 0 chmod EROFS open EACCES" <<<"$output"
-	grep -qx "entry /husk-probe.pid 100444 0 0 chmod EROFS open EACCES" <<<"$output"
+	grep -qx "entry /$NAME 100511 0 0 chmod EROFS open EACCES" <<<"$output"
+	grep -qx "entry /$NAME.pid 100444 0 0 chmod EROFS open EACCES" <<<"$output"
 	[ "$(grep -c '^entry /[^/]*$' <<<"$output")" -eq 4 ]
 }
 
@@ -166,8 +166,8 @@ descriptor 2" ]
 
 @test "no memory of the program is shared with another VM" {
 	start_jail_up -- --sleep
-	[ "$(stat -c %i "$JAIL/root/husk-probe")" != "$(stat -c %i "$PROGRAM")" ]
-	cmp "$JAIL/root/husk-probe" "$PROGRAM"
+	[ "$(stat -c %i "$JAIL/root/$NAME")" != "$(stat -c %i "$PROGRAM")" ]
+	cmp "$JAIL/root/$NAME" "$PROGRAM"
 }
 
 # Flags
@@ -187,7 +187,7 @@ descriptor 2" ]
 
 @test "--keep leaves the folder, and the next start uses it" {
 	run -0 jail --keep
-	[ -e "$JAIL/root/husk-probe" ]
+	[ -e "$JAIL/root/$NAME" ]
 	echo mine >"$JAIL/root/kernel"
 	python3 -c 'import socket, sys; socket.socket(socket.AF_UNIX).bind(sys.argv[1])' "$JAIL/root/run/api.socket"
 	touch "$JAIL/root/run/kept"
@@ -227,7 +227,7 @@ descriptor 2" ]
 @test "--daemonize: status 0 when it runs; no terminal, no streams, a session of its own" {
 	jail --daemonize -- --sleep >"$BATS_TEST_TMPDIR/out" 2>&1
 	[ ! -s "$BATS_TEST_TMPDIR/out" ]
-	vm=$(cat "$JAIL/root/husk-probe.pid")
+	vm=$(cat "$JAIL/root/$NAME.pid")
 	janitor=$(awk '/^PPid:/ { print $2 }' "/proc/$vm/status")
 	[ "$(cat "/proc/$vm/comm")" != husk-jailer ]
 	local nr
@@ -263,7 +263,7 @@ descriptor 2" ]
 	timeout 30 "$JAILER" --id vm-1 --uid 123 --gid 100 --exec-file "$PROGRAM" "${group[@]}" \
 		--chroot-base-dir "$BASE" --netns "$BATS_TEST_TMPDIR/net" --daemonize \
 		-- --config-file vm.json --sleep --no-seccomp </dev/null
-	vm=$(cat "$JAIL/root/husk-probe.pid")
+	vm=$(cat "$JAIL/root/$NAME.pid")
 	kill -9 "$vm"
 	wait_for test ! -e "$JAIL"
 	no_cgroups
@@ -374,7 +374,7 @@ descriptor 2" ]
 			--gid $VM_GID --chroot-base-dir '$BASE' -- --wait" \
 			"$BATS_TEST_TMPDIR/typescript" >/dev/null || status=$?
 	[ "$status" -eq 42 ]
-	[ ! -e "$BASE/husk-probe" ]
+	[ ! -e "$BASE/$NAME" ]
 }
 
 @test "kill -9 of the VM: clean within 2 s" {
@@ -396,7 +396,7 @@ descriptor 2" ]
 		-- --spawn >"$BATS_TEST_TMPDIR/out" 2>&1 </dev/null 3>&- &
 	launcher=$!
 	WAIT=10 wait_for grep -q '^up$' "$BATS_TEST_TMPDIR/out"
-	vm=$(cat "$JAIL/root/husk-probe.pid")
+	vm=$(cat "$JAIL/root/$NAME.pid")
 	janitor=$(awk '/^PPid:/ { print $2 }' "/proc/$vm/status")
 	kill -9 -- "-$launcher"
 	wait_for all_gone
@@ -434,10 +434,10 @@ descriptor 2" ]
 	start_jail_up -- --sleep
 	refuses "in use" jail
 	no is_dead "$vm"
-	[ -e "$JAIL/root/husk-probe.pid" ]
+	[ -e "$JAIL/root/$NAME.pid" ]
 	run -0 timeout 30 "$JAILER" --id vm-2 --exec-file "$PROGRAM" --uid $VM_UID --gid $VM_GID --chroot-base-dir "$BASE"
-	[ ! -e "$BASE/husk-probe/vm-2" ]
-	[ -e "$JAIL/root/husk-probe.pid" ]
+	[ ! -e "$BASE/$NAME/vm-2" ]
+	[ -e "$JAIL/root/$NAME.pid" ]
 }
 
 @test "many at once, of one id and of others" {
@@ -452,14 +452,14 @@ descriptor 2" ]
 	done
 	[ "$won" -ge 6 ]
 	[ "$(cat "$BATS_TEST_TMPDIR"/err.[a-e].* | wc -c)" -eq 0 ]
-	no ls -A "$BASE"/husk-probe/* 2>/dev/null
+	no ls -A "$BASE"/$NAME/* 2>/dev/null
 }
 
 @test "what a VM leaves is removed: folders 3000 deep, closed ones, links, sockets" {
 	mkdir "$BATS_TEST_TMPDIR/canary"
 	touch "$BATS_TEST_TMPDIR/canary/file"
 	run -0 jail --writable data -- --litter /data
-	[ ! -e "$BASE/husk-probe" ]
+	[ ! -e "$BASE/$NAME" ]
 	[ -e "$BATS_TEST_TMPDIR/canary/file" ]
 }
 
@@ -478,10 +478,10 @@ $JAIL/root/kernel" ]
 @test "--cgroup: limits are set, the VM is in, and all is gone at the end" {
 	local args=(--cgroup cpu.shares=100 --cgroup pids.max=33 --cgroup memory.limit_in_bytes=67108864 --cgroup cpuset.cpus=0)
 	[ $CGROUP_V -eq 1 ] || args=(--cgroup cpu.weight=50 --cgroup pids.max=33 --cgroup memory.max=67108864 --cgroup cpuset.cpus=0 --cgroup-version 2)
-	start_jail_up "${args[@]}" --parent-cgroup husk-test/of-mine -- --spawn
+	start_jail_up "${args[@]}" --parent-cgroup $GROUP/of-mine -- --spawn
 	local dir name
 	for name in cpu pids memory cpuset; do
-		dir=$(cgroup_dir $name husk-test/of-mine/vm-1)
+		dir=$(cgroup_dir $name $GROUP/of-mine/vm-1)
 		grep -qx "$vm" "$dir/cgroup.procs"
 		no grep -qx "$janitor" "$dir/cgroup.procs"
 		no grep -qx "$launcher" "$dir/cgroup.procs"
@@ -489,9 +489,9 @@ $JAIL/root/kernel" ]
 	# Whoever joined it ends with the VM.
 	sleep 60 3>&- &
 	others=$!
-	echo $others >"$(cgroup_dir pids husk-test/of-mine/vm-1)/cgroup.procs"
-	grep -qx 33 "$(cgroup_dir pids husk-test/of-mine/vm-1)/pids.max"
-	grep -qx 0 "$(cgroup_dir cpuset husk-test/of-mine/vm-1)/cpuset.cpus"
+	echo $others >"$(cgroup_dir pids $GROUP/of-mine/vm-1)/cgroup.procs"
+	grep -qx 33 "$(cgroup_dir pids $GROUP/of-mine/vm-1)/pids.max"
+	grep -qx 0 "$(cgroup_dir cpuset $GROUP/of-mine/vm-1)/cpuset.cpus"
 	kill -9 "$vm"
 	wait_launcher
 	all_gone
@@ -510,8 +510,8 @@ $JAIL/root/kernel" ]
 }
 
 @test "cgroups: the last VM takes the shared parent with it; another's parent stays" {
-	local args=(--cgroup pids.max=33 --cgroup-version $CGROUP_V --parent-cgroup husk-test) parent
-	parent=$(cgroup_dir pids husk-test)
+	local args=(--cgroup pids.max=33 --cgroup-version $CGROUP_V --parent-cgroup $GROUP) parent
+	parent=$(cgroup_dir pids $GROUP)
 	start_jail_up "${args[@]}" -- --sleep
 	timeout 30 "$JAILER" --id vm-2 --exec-file "$PROGRAM" --uid 1 --gid 1 --chroot-base-dir "$BASE" \
 		"${args[@]}" --daemonize -- --sleep </dev/null
@@ -519,7 +519,7 @@ $JAIL/root/kernel" ]
 	wait_launcher
 	[ -d "$parent/vm-2" ]
 	[ ! -e "$parent/vm-1" ]
-	kill -9 "$(cat "$BASE/husk-probe/vm-2/root/husk-probe.pid")"
+	kill -9 "$(cat "$BASE/$NAME/vm-2/root/$NAME.pid")"
 	wait_for no_cgroups
 	mkdir "$parent"
 	run -0 jail "${args[@]}"
@@ -537,14 +537,14 @@ $JAIL/root/kernel" ]
 
 @test "cgroups: one with other processes in it is not taken, or killed" {
 	local leaf
-	leaf=$(cgroup_dir pids husk-test/vm-1)
+	leaf=$(cgroup_dir pids $GROUP/vm-1)
 	mkdir -p "$(dirname "$leaf")"
 	[ $CGROUP_V -eq 1 ] || echo +pids >"$(dirname "$leaf")/cgroup.subtree_control"
 	mkdir "$leaf"
 	sleep 20 3>&- &
 	launcher=$!
 	echo $launcher >"$leaf/cgroup.procs"
-	refuses "has processes" jail --cgroup pids.max=33 --cgroup-version $CGROUP_V --parent-cgroup husk-test
+	refuses "has processes" jail --cgroup pids.max=33 --cgroup-version $CGROUP_V --parent-cgroup $GROUP
 	[ -d "/proc/$launcher" ]
 	kill $launcher
 	wait_for rmdir "$leaf"
@@ -554,14 +554,14 @@ $JAIL/root/kernel" ]
 	local top=/sys/fs/cgroup
 	[ $CGROUP_V -eq 2 ] || top=/sys/fs/cgroup/unified
 	[ -e $top/cgroup.procs ] || skip "no cgroup v2 here"
-	mkdir $top/husk-test
-	start_jail_up --cgroup-version 2 --parent-cgroup husk-test -- --sleep
-	grep -qx "$vm" $top/husk-test/cgroup.procs
+	mkdir $top/$GROUP
+	start_jail_up --cgroup-version 2 --parent-cgroup $GROUP -- --sleep
+	grep -qx "$vm" $top/$GROUP/cgroup.procs
 	kill -9 "$vm"
 	wait_launcher
-	[ -d $top/husk-test ]
-	run -0 jail --cgroup-version 2 --parent-cgroup husk-test-none
-	[ ! -e $top/husk-test-none ]
+	[ -d $top/$GROUP ]
+	run -0 jail --cgroup-version 2 --parent-cgroup $GROUP-none
+	[ ! -e $top/$GROUP-none ]
 }
 
 # What others planted
@@ -571,7 +571,7 @@ $JAIL/root/kernel" ]
 	mkdir "$canary"
 	echo precious >"$canary/file"
 	before=$(snapshot "$canary")
-	for name in husk-probe husk-probe.pid; do
+	for name in $NAME $NAME.pid; do
 		mkdir -p "$root"
 		ln -s "$canary/file" "$root/$name"
 		run -0 jail
@@ -590,7 +590,7 @@ $JAIL/root/kernel" ]
 	done
 	[ "$(snapshot "$canary")" = "$before" ]
 	# A hard link changes the canary's ctime by itself.
-	for name in husk-probe husk-probe.pid; do
+	for name in $NAME $NAME.pid; do
 		mkdir -p "$root"
 		ln "$canary/file" "$root/$name"
 		run -0 jail
@@ -603,13 +603,13 @@ $JAIL/root/kernel" ]
 	local canary=$BATS_TEST_TMPDIR/canary before
 	mkdir -m 755 "$canary"
 	before=$(snapshot "$canary")
-	ln -s "$canary" "$BASE/husk-probe"
+	ln -s "$canary" "$BASE/$NAME"
 	refuses "a link" jail
-	rm "$BASE/husk-probe"
-	mkdir -m 755 "$BASE/husk-probe"
-	ln -s "$canary" "$BASE/husk-probe/vm-1"
+	rm "$BASE/$NAME"
+	mkdir -m 755 "$BASE/$NAME"
+	ln -s "$canary" "$BASE/$NAME/vm-1"
 	refuses "a link" jail
-	rm "$BASE/husk-probe/vm-1"
+	rm "$BASE/$NAME/vm-1"
 	mkdir -m 755 "$JAIL"
 	ln -s "$canary" "$JAIL/root"
 	refuses "cannot open" jail
@@ -623,7 +623,7 @@ $JAIL/root/kernel" ]
 	chmod 755 "$JAIL"
 	chown $VM_UID "$JAIL"
 	refuses "belongs to user $VM_UID" jail
-	rm -r "$BASE/husk-probe"
+	rm -r "$BASE/$NAME"
 	chmod 1777 "$BASE"
 	refuses "writable for others" jail
 	chmod 755 "$BASE"
@@ -645,14 +645,14 @@ $JAIL/root/kernel" ]
 	mkdir "$canary/folder"
 	echo precious >"$canary/file"
 	before=$(snapshot "$canary")
-	"$BATS_FILE_TMPDIR/swapper" $VM_UID $VM_GID "$BASE" husk-probe/vm-1/root run dev data husk-probe husk-probe.pid data/folder data/file \
+	"$BATS_FILE_TMPDIR/swapper" $VM_UID $VM_GID "$BASE" $NAME/vm-1/root run dev data $NAME $NAME.pid data/folder data/file \
 		>"$BATS_TEST_TMPDIR/swaps" 3>&- &
 	swapper=$!
 	others=$swapper # ends with the test
 	for n in $(seq $starts); do
 		mkdir -p "$root"/{run,dev,data/folder/sub}
-		touch "$root"/{husk-probe,husk-probe.pid,data/file,data/folder/x}
-		for name in run dev data husk-probe husk-probe.pid data/folder; do
+		touch "$root"/{$NAME,$NAME.pid,data/file,data/folder/x}
+		for name in run dev data $NAME $NAME.pid data/folder; do
 			ln -s "$canary" "$root/$name.swap"
 		done
 		ln -s "$canary/file" "$root/data/file.swap"
