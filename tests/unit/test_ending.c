@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "util.h"
@@ -19,9 +20,12 @@ struct fake_vm {
 static bool vm_settle(void *ctx)
 {
 	struct fake_vm *vm = ctx;
+	struct timespec deadline;
 
-	/* It may take locks, so none of ours is held. */
-	assert_int_equal(pthread_mutex_trylock(&vm->ending.lock), 0);
+	/* It may take locks, so this thread holds none of ours; another one may, for a moment. */
+	clock_gettime(CLOCK_REALTIME, &deadline);
+	deadline.tv_sec += 10;
+	assert_int_equal(pthread_mutex_timedlock(&vm->ending.lock, &deadline), 0);
 	pthread_mutex_unlock(&vm->ending.lock);
 	vm->settles++;
 	return vm->settled;
