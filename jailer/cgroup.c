@@ -197,6 +197,9 @@ static int make_path(struct cgroup_set *set, const struct cgroup_tree *tree,
 			*ret_logged = true;
 			return err;
 		}
+		/* Noted first: a process that is killed in mkdir has made it. */
+		if (at[len] == '/' && faccessat(dir, name, F_OK, AT_SYMLINK_NOFOLLOW))
+			*set->made_parent = true;
 		err = mkdirat(dir, name, 0755) ? -errno : 0;
 		if (err && err != -EEXIST)
 			return err;
@@ -373,6 +376,7 @@ static void remove_tree(struct cgroup_set *set, struct cgroup_tree *tree)
 {
 	uint64_t end = clock_now_ns() + DEAD_WAIT_NS;
 	cleanup_fd int dir = -1;
+	bool is_leaf = true;
 	char *slash;
 
 	if (tree->leaf >= 0 && is_populated(tree->leaf, 0)) {
@@ -382,8 +386,10 @@ static void remove_tree(struct cgroup_set *set, struct cgroup_tree *tree)
 	}
 	for (;;) {
 		dir = openat(tree->mount, set->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		if (dir >= 0 && fgetxattr(dir, MARK, NULL, 0) < 0)
+		/* The VM's own has its id, which is locked; a parent may be the administrator's. */
+		if (dir >= 0 && !is_leaf && !*set->made_parent && fgetxattr(dir, MARK, NULL, 0) < 0)
 			return;
+		is_leaf = false;
 		close_fd_ptr(&dir);
 		/* A dead process may take a moment more to leave; a parent with other VMs stays. */
 		while (unlinkat(tree->mount, set->path, AT_REMOVEDIR) && errno == EBUSY &&

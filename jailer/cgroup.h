@@ -31,13 +31,15 @@ struct cgroup_set {
 	} trees[JAIL_MANY_MAX];
 	unsigned int nr_trees;
 	unsigned int version;
-	bool is_parent; /* the leaf is an existing parent: it is left alone */
+	bool *made_parent; /* a parent was not there; borrowed, and added to */
+	bool is_parent;	   /* the leaf is an existing parent: it is left alone */
 };
 
 /*
  * Makes the cgroups of `spec` and sets their values; `parent` is relative to the mount. Without any
  * --cgroup it makes none; with version 2 the VM then goes to the parent, where that exists
- * (Firecracker's way). 0 or -errno, and then cgroup_clean takes away what was made. `set`: zeroed.
+ * (Firecracker's way). 0 or -errno, and then cgroup_clean takes away what was made. `set`: zeroed,
+ * but for made_parent.
  */
 int cgroup_prepare(struct cgroup_set *set, const struct jail_spec *spec, const char *parent);
 

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <grp.h>
+#include <linux/keyctl.h>
 #include <linux/landlock.h>
 #include <linux/securebits.h>
 #include <stdint.h>
@@ -46,6 +47,15 @@ int confine_ids(uid_t uid, gid_t gid)
 			      "; it takes CAP_SETUID and CAP_SETGID, and ids that exist in this "
 			      "user namespace");
 	return 0;
+}
+
+int confine_keyring(void)
+{
+	long joined = syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL);
+
+	return joined < 0 && errno != ENOSYS && errno != EPERM
+		       ? failed("leave the caller's keyring", "")
+		       : 0;
 }
 
 static void cap_free_ptr(cap_t *caps)

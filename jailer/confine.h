@@ -17,6 +17,12 @@
 int confine_ids(uid_t uid, gid_t gid);
 
 /*
+ * A session keyring of its own instead of the caller's, which no namespace keeps out. Where the
+ * call is refused as such (a container's filter), keys are as well: no error. 0 or -errno.
+ */
+int confine_keyring(void);
+
+/*
  * No capability in any set: bounding, ambient, inheritable, permitted, effective; and securebits
  * locked so that none comes with a uid. Works with what there is: a process without CAP_SETPCAP
  * keeps a bounding set, which no_new_privs makes void, unless it is told to need it. 0 or -errno.

@@ -34,7 +34,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/keyctl.h>
 #include <linux/securebits.h>
 #include <sched.h>
 #include <stdio.h>
@@ -65,14 +64,6 @@ static int leave_environment(void)
 		explicit_bzero(*variable, strlen(*variable));
 	environ = NULL;
 	return 0;
-}
-
-/* One of its own instead of the caller's. Where it is refused as such, keys are as well. */
-static int leave_keyring(void)
-{
-	long joined = syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL);
-
-	return joined < 0 && errno != ENOSYS && errno != EPERM ? -errno : 0;
 }
 
 /* Whether the process has all that the stages take. */
@@ -177,7 +168,7 @@ static const struct stage {
 	bool logs; /* by itself */
 } stages[] = {
 	{"environment", leave_environment, false},
-	{"keyring", leave_keyring, false},
+	{"keyring", confine_keyring, true},
 	{"namespaces", enter_namespaces, false},
 	{"empty root", enter_root, false},
 	{"user", leave_user, true},

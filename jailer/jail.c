@@ -19,7 +19,8 @@
  *     Firecracker: the TAP devices it opens are there.
  *  6. It moves into the cgroups, so that all it uses from here on is counted; then it gets a cgroup
  *     namespace, whose root is where the process is at that moment. Mounts, IPC objects and host
- *     name become its own at the same time. Mounts must be its own before stage 7.
+ *     name become its own at the same time, as does the session keyring. Mounts must be its own
+ * before stage 7.
  *  7. The root: see rootmount.h. After this no path leads to the host, and all that is left of it
  *     is descriptors, each close-on-exec.
  *  8. Limits: raising one needs a privilege. They come late, so that a small one does not break the
@@ -126,28 +127,34 @@ static int open_netns(struct jail *jail)
 	return -ENOENT;
 }
 
-int jail_prepare(struct jail *jail, const struct jail_spec *spec)
+int jail_init(struct jail *jail, const struct jail_spec *spec)
 {
+	jail->spec = spec;
+	jail->program = jail->netns = -1;
+	jail->dir = (struct rootdir){.base = -1, .exec_dir = -1, .id_dir = -1, .root = -1};
+	jail->shared = mmap(NULL, sizeof(*jail->shared), PROT_READ | PROT_WRITE,
+			    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	jail->null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	if (jail->shared == MAP_FAILED || jail->null < 0) {
+		log_error("cannot open /dev/null, or no memory: %s", strerror(errno));
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+int jail_prepare(struct jail *jail)
+{
+	const struct jail_spec *spec = jail->spec;
 	const char *parent = spec->parent_cgroup;
 	cleanup_fd int source = -1;
 	int err;
 
-	jail->spec = spec;
-	jail->program = jail->netns = -1;
-	jail->dir = (struct rootdir){.base = -1, .exec_dir = -1, .id_dir = -1, .root = -1};
-	jail->started = mmap(NULL, sizeof(*jail->started), PROT_READ | PROT_WRITE,
-			     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	jail->null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	if (jail->started == MAP_FAILED || jail->null < 0) {
-		log_error("cannot open /dev/null, or no memory: %s", strerror(errno));
-		return -ENOMEM;
-	}
 	source = open_program(jail);
 	if (source < 0)
 		return source;
 	err = open_netns(jail);
 	if (!err)
-		err = rootdir_open(&jail->dir, spec, jail->exec_name);
+		err = rootdir_open(&jail->dir, spec, jail->exec_name, &jail->shared->made);
 	if (!err)
 		err = rootdir_fill(&jail->dir);
 	if (err)
@@ -155,12 +162,13 @@ int jail_prepare(struct jail *jail, const struct jail_spec *spec)
 	jail->program = rootdir_put_program(&jail->dir, source);
 	if (jail->program < 0)
 		return jail->program;
+	jail->cgroups.made_parent = &jail->shared->made_cgroup;
 	return cgroup_prepare(&jail->cgroups, spec, parent ? parent : jail->exec_name);
 }
 
 void jail_clean(struct jail *jail)
 {
-	bool used = jail->started != MAP_FAILED && *jail->started;
+	bool used = jail->shared->started;
 
 	/* Cgroups first: what is left in them may use the folder. */
 	cgroup_clean(&jail->cgroups, used && jail->spec->keep);
@@ -183,6 +191,8 @@ static int enter_namespaces(const struct jail *jail)
 		return err;
 	}
 	err = cgroup_attach(&jail->cgroups);
+	if (!err)
+		err = confine_keyring();
 	if (err)
 		return err;
 	if (unshare(CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP) ||
@@ -253,7 +263,7 @@ static int drop_privileges(const struct jail_spec *spec)
 
 static int die_with(int janitor)
 {
-	struct pollfd poll_janitor = {.fd = janitor, .events = POLLIN};
+	struct pollfd poll_janitor = {.fd = janitor};
 
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) || poll(&poll_janitor, 1, 0) != 0) {
 		log_error("the jailer was killed");
@@ -288,11 +298,11 @@ static int execute(struct jail *jail)
 		dup2(jail->null, i);
 	umask(077);
 	close_range(STDERR_FILENO + 1, ~0u, CLOSE_RANGE_CLOEXEC);
-	*jail->started = true;
+	jail->shared->started = true;
 	sigprocmask(SIG_SETMASK, &jail->signals, NULL);
 	syscall(SYS_execveat, jail->program, "", argv, environment, AT_EMPTY_PATH);
 	err = -errno;
-	*jail->started = false;
+	jail->shared->started = false;
 	dup2(errors, STDERR_FILENO);
 	log_error("cannot execute %s in the jail: %s", jail->exec_path, strerror(-err));
 	return err;
@@ -307,7 +317,9 @@ int jail_enter(struct jail *jail, int janitor)
 				      jail->spec->gid);
 	if (!err)
 		err = set_limits(jail->spec);
-	if (!err && jail->spec->daemonize && setsid() < 0)
+	/* Only for a terminal does it stay in the launcher's session: signals go out to that one.
+	 */
+	if (!err && (jail->spec->daemonize || !isatty(STDIN_FILENO)) && setsid() < 0)
 		err = -errno;
 	if (!err)
 		err = drop_privileges(jail->spec);

@@ -29,19 +29,27 @@ struct jail {
 	sigset_t signals;  /* the caller's mask, for the program */
 	uint64_t start_us; /* CLOCK_MONOTONIC when the jailer started */
 	uint64_t cpu_us;   /* what the jailer's processes have used */
-	bool *started;	   /* shared by all processes: the program is being executed */
+	struct jail_shared {
+		bool started; /* the program is being executed */
+		struct rootdir_made made;
+		bool made_cgroup; /* one above the VM's */
+	} * shared;		  /* by all processes */
 };
 
-/*
- * On the host: all that must be made, locked and checked before there is a process for the VM.
- * `spec` is borrowed; start_us and signals are the caller's to set. 0 or -errno: either way
- * jail_clean has to follow.
+/* Makes nothing yet. `spec` is borrowed; start_us and signals are the caller's to set. 0 or -errno.
  */
-int jail_prepare(struct jail *jail, const struct jail_spec *spec);
+int jail_init(struct jail *jail, const struct jail_spec *spec);
+
+/*
+ * On the host: all that must be made, locked and checked before there is a process for the VM. 0 or
+ * -errno: either way jail_clean has to follow.
+ */
+int jail_prepare(struct jail *jail);
 
 /*
  * In a process that was made for the VM, PID 1 of a PID namespace, when its PID file is there:
- * locks it in and executes the program. `janitor` is a pidfd: the VM dies with that process.
+ * locks it in and executes the program. `janitor` is a pipe that hangs up when that process dies,
+ * with which the VM dies.
  * Returns only if something failed: -errno.
  */
 int jail_enter(struct jail *jail, int janitor);

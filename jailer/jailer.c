@@ -20,14 +20,20 @@
 /* Whatever the caller left open, or closed, or set. */
 static int shed_caller(void)
 {
-	int fd;
+	struct stat st;
+	int fd, last;
 
 	/* Else files opened later would become standard streams. */
 	do {
 		fd = open("/dev/null", O_RDWR);
 		if (fd < 0)
 			return -errno;
+		last = fd;
 	} while (fd <= STDERR_FILENO);
+	/* A folder would lead out of the jail. */
+	for (fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (!fstat(fd, &st) && S_ISDIR(st.st_mode) && dup2(last, fd) < 0)
+			return -errno;
 	if (close_range(STDERR_FILENO + 1, ~0u, 0) || clearenv())
 		return -errno;
 	umask(0);
@@ -58,9 +64,5 @@ int main(int argc, char **argv)
 		return STATUS_FAILED;
 	}
 	janitor_block_signals(&jail);
-	if (jail_prepare(&jail, &spec)) {
-		jail_clean(&jail);
-		return STATUS_FAILED;
-	}
-	return janitor_run(&jail);
+	return janitor_run(&jail, &spec);
 }

@@ -10,11 +10,11 @@
  *
  * Whichever is killed, the rest follows: the VM dies with the janitor (PR_SET_PDEATHSIG; jail.c).
  * The janitor kills the VM when the launcher dies, unless that was to end first. If the janitor is
- * killed itself, its child falls to the launcher, which waits for it and cleans up instead. If both
- * are killed at once, the folder stays with its marker, unlocked, and the next jail of that id uses
- * it up.
+ * killed itself, its child falls to the launcher, which waits for it and cleans up instead: it
+ * prepares the jail once more, which finds and takes over all that is left. If both are killed at
+ * once, the folder stays with its marker, unlocked, and the next jail of that id uses it up.
  *
- * All know what there is to clean, for it was all made before the first fork.
+ * Nothing is made before the janitor is there, so that the launcher may be killed at any moment.
  */
 #include "janitor.h"
 
@@ -23,7 +23,6 @@
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -100,27 +99,24 @@ static int wait_for(pid_t child, bool has_parent)
 	return status;
 }
 
-/* The VM's process, up to its program. */
-static int vm_main(struct jail *jail, int janitor, int go)
+/* The VM's process, up to its program. `go` hangs up when the janitor dies. */
+static int vm_main(struct jail *jail, int go)
 {
 	char byte;
 
-	/* Nothing comes if the janitor dies first. */
 	if (read(go, &byte, 1) == 1)
-		jail_enter(jail, janitor);
+		jail_enter(jail, go);
 	return STATUS_FAILED;
 }
 
-/* Starts the VM; its PID, or -errno. `report` closes when its program runs, or when it has failed.
- */
-static pid_t start_vm(struct jail *jail, int report)
+/* Starts the VM; its PID, or -errno. */
+static pid_t start_vm(struct jail *jail)
 {
-	cleanup_fd int self = pidfd_open(getpid(), 0);
 	int go[2], err;
 	pid_t vm = -1;
 
 	jail->cpu_us += cpu_now_us();
-	if (self >= 0 && !pipe2(go, O_CLOEXEC) && !unshare(CLONE_NEWPID))
+	if (!pipe2(go, O_CLOEXEC) && !unshare(CLONE_NEWPID))
 		vm = fork();
 	if (vm < 0) {
 		err = -errno;
@@ -129,14 +125,17 @@ static pid_t start_vm(struct jail *jail, int report)
 	}
 	if (!vm) {
 		close(go[1]);
-		_exit(vm_main(jail, self, go[0]));
+		_exit(vm_main(jail, go[0]));
 	}
-	close(report);
 	close(go[0]);
-	/* Without a PID file it is not let go, and ends. */
-	if (!rootdir_put_pid(&jail->dir, vm) && write(go[1], "", 1) != 1)
+	/* Without a PID file it is not let go, and ends. Our end stays open for as long as we live.
+	 */
+	if (rootdir_put_pid(&jail->dir, vm)) {
+		close(go[1]);
+	} else if (write(go[1], "", 1) != 1) {
 		log_error("cannot start the VM: %s", strerror(errno));
-	close(go[1]);
+		close(go[1]);
+	}
 	return vm;
 }
 
@@ -148,10 +147,15 @@ static int janitor_main(struct jail *jail, pid_t launcher, int report)
 
 	sigfillset(&all);
 	sigprocmask(SIG_BLOCK, &all, NULL);
-	if (stays(jail))
-		prctl(PR_SET_PDEATHSIG, PARENT_DIED);
-	/* A launcher that died before that is no longer the parent. */
-	vm = getppid() == launcher ? start_vm(jail, report) : -ESRCH;
+	/* A launcher that dies before that is no longer the parent. */
+	prctl(PR_SET_PDEATHSIG, PARENT_DIED);
+	if (getppid() != launcher)
+		return STATUS_FAILED;
+	vm = jail_prepare(jail);
+	if (!vm)
+		vm = start_vm(jail);
+	/* The VM has it until its program runs, or it failed. */
+	close(report);
 	/* The VM has what it needs of them; a reader must see their end when the VM ends. */
 	setsid();
 	for (fd = STDIN_FILENO; fd <= (stays(jail) ? STDOUT_FILENO : STDERR_FILENO); fd++)
@@ -162,19 +166,20 @@ static int janitor_main(struct jail *jail, pid_t launcher, int report)
 	return status;
 }
 
-int janitor_run(struct jail *jail)
+int janitor_run(struct jail *jail, const struct jail_spec *spec)
 {
 	pid_t launcher = getpid(), janitor = -1;
 	int report[2], status;
 	char byte;
 
-	/* The VM becomes our child if the janitor dies. */
+	if (jail_init(jail, spec))
+		return STATUS_FAILED;
 	jail->cpu_us = cpu_now_us();
+	/* The VM becomes our child if the janitor dies. */
 	if (!prctl(PR_SET_CHILD_SUBREAPER, 1) && !pipe2(report, O_CLOEXEC))
 		janitor = fork();
 	if (janitor < 0) {
 		log_error("cannot make a process: %s", strerror(errno));
-		jail_clean(jail);
 		return STATUS_FAILED;
 	}
 	if (!janitor)
@@ -183,7 +188,7 @@ int janitor_run(struct jail *jail)
 	if (!stays(jail)) {
 		while (read(report[0], &byte, 1) < 0 && errno == EINTR)
 			;
-		if (*jail->started)
+		if (jail->shared->started)
 			return 0;
 	}
 	status = wait_for(janitor, false);
@@ -191,6 +196,7 @@ int janitor_run(struct jail *jail)
 		return WEXITSTATUS(status);
 	while (waitpid(-1, NULL, 0) > 0)
 		;
+	jail_prepare(jail);
 	jail_clean(jail);
 	return exit_status(status);
 }

@@ -13,11 +13,11 @@
 void janitor_block_signals(struct jail *jail);
 
 /*
- * Runs the VM in a jail that was prepared. Returns the exit status for the process that the user
- * started, when it is done and cleaned up: the VM's (128 + N if signal N killed it), 1 if it did
- * not start; with --daemonize or --new-pid-ns, 0 as soon as the VM runs. Other processes that this
- * makes do not return.
+ * Makes a jail and runs the VM in it; `spec` is borrowed. Returns the exit status for the process
+ * that the user started, when it is done and cleaned up: the VM's (128 + N if signal N killed it),
+ * 1 if it did not start; with --daemonize or --new-pid-ns, 0 as soon as the VM runs. Other
+ * processes that this makes do not return.
  */
-int janitor_run(struct jail *jail);
+int janitor_run(struct jail *jail, const struct jail_spec *spec);
 
 #endif

@@ -45,22 +45,30 @@ static int check_folder(int fd, const char *path, int len, bool may_share)
 	return -EPERM;
 }
 
-/* The folder `name` in `parent`, or -errno; it is made if it is missing. Silent. */
-static int open_folder(int parent, const char *name, mode_t mode, bool *ret_made)
+/* The folder `name` in `parent`, or -errno; it is made if it is missing (*made). Silent. */
+static int open_folder(int parent, const char *name, mode_t mode, bool *made)
 {
 	int fd;
 
-	*ret_made = !mkdirat(parent, name, mode);
-	if (!*ret_made && errno != EEXIST)
-		return -errno;
+	const bool before = *made;
+	struct stat st;
+
+	/* Noted first: a process that is killed in mkdir has made it. */
+	if (fstatat(parent, name, &st, AT_SYMLINK_NOFOLLOW) && errno == ENOENT)
+		*made = true;
+	if (mkdirat(parent, name, mode)) {
+		*made = before;
+		if (errno != EEXIST)
+			return -errno;
+	}
 	fd = openat(parent, name, FOLDER_FLAGS);
 	return fd < 0 ? -errno : fd;
 }
 
 /* The same, and it must be root's. Logs, but for -ENOENT: `parent` was removed meanwhile. */
-static int open_own_folder(int parent, const char *name, const char *path, bool *ret_made)
+static int open_own_folder(int parent, const char *name, const char *path, bool *made)
 {
-	int fd = open_folder(parent, name, 0755, ret_made), err;
+	int fd = open_folder(parent, name, 0755, made), err;
 
 	if (fd == -ENOENT)
 		return fd;
@@ -121,15 +129,13 @@ static int open_and_lock(struct rootdir *dir)
 {
 	const char *id = dir->spec->id;
 	struct stat held, named;
-	bool made;
 
 	close_fd_ptr(&dir->exec_dir);
 	close_fd_ptr(&dir->id_dir);
-	dir->exec_dir = open_own_folder(dir->base, dir->exec_name, dir->path, &made);
+	dir->exec_dir = open_own_folder(dir->base, dir->exec_name, dir->path, &dir->made->exec_dir);
 	if (dir->exec_dir < 0)
 		return dir->exec_dir == -ENOENT ? -EAGAIN : dir->exec_dir;
-	dir->made_exec_dir |= made;
-	dir->id_dir = open_own_folder(dir->exec_dir, id, dir->exec_name, &dir->made_id_dir);
+	dir->id_dir = open_own_folder(dir->exec_dir, id, dir->exec_name, &dir->made->id_dir);
 	if (dir->id_dir < 0)
 		return dir->id_dir == -ENOENT ? -EAGAIN : dir->id_dir;
 	if (flock(dir->id_dir, LOCK_EX | LOCK_NB)) {
@@ -144,7 +150,8 @@ static int open_and_lock(struct rootdir *dir)
 	return 0;
 }
 
-int rootdir_open(struct rootdir *dir, const struct jail_spec *spec, const char *exec_name)
+int rootdir_open(struct rootdir *dir, const struct jail_spec *spec, const char *exec_name,
+		 struct rootdir_made *made)
 {
 	unsigned int tries = 0;
 	size_t len;
@@ -157,6 +164,7 @@ int rootdir_open(struct rootdir *dir, const struct jail_spec *spec, const char *
 		.exec_dir = -1,
 		.id_dir = -1,
 		.root = -1,
+		.made = made,
 	};
 	err = open_base(dir);
 	if (err)
@@ -210,7 +218,7 @@ static int give_folder(struct rootdir *dir, const char *path)
 	struct stat st;
 	int next, err = 0;
 	size_t len;
-	bool made;
+	bool made = false;
 
 	for (; fd >= 0 && *at; at += len + (at[len] == '/')) {
 		len = strcspn(at, "/");
@@ -221,6 +229,7 @@ static int give_folder(struct rootdir *dir, const char *path)
 		next = -ENAMETOOLONG;
 		if (len < sizeof(name)) {
 			snprintf(name, sizeof(name), "%.*s", (int)len, at);
+			made = false;
 			next = open_folder(fd, name, 0755, &made);
 		}
 		close(fd);
@@ -243,7 +252,7 @@ static int give_folder(struct rootdir *dir, const char *path)
 static int take_root(struct rootdir *dir)
 {
 	struct stat st;
-	bool made;
+	bool made = false;
 
 	dir->root = open_folder(dir->id_dir, "root", 0750, &made);
 	if (dir->root < 0) {
@@ -268,7 +277,7 @@ int rootdir_fill(struct rootdir *dir)
 {
 	cleanup_fd int marker = -1, dev = -1;
 	unsigned int i;
-	bool made;
+	bool made = false;
 	int err;
 
 	err = take_root(dir);
@@ -436,18 +445,18 @@ static void remove_own(struct rootdir *dir)
 void rootdir_clean(struct rootdir *dir, bool used)
 {
 	if (dir->id_dir >= 0 && !(used && dir->spec->keep)) {
-		if (used || dir->made_id_dir)
+		if (used || dir->made->id_dir)
 			empty_folder(dir->id_dir);
 		else
 			remove_own(dir);
-		if ((used || dir->made_id_dir) &&
+		if ((used || dir->made->id_dir) &&
 		    unlinkat(dir->exec_dir, dir->spec->id, AT_REMOVEDIR) && errno != ENOENT)
 			log_warn("cannot remove all of %s: %s%s", dir->path, strerror(errno),
 				 errno == EBUSY || errno == ENOTEMPTY
 					 ? "; is something mounted in it?"
 					 : "");
 	}
-	if (dir->exec_dir >= 0 && dir->made_exec_dir && !(used && dir->spec->keep))
+	if (dir->exec_dir >= 0 && dir->made->exec_dir && !(used && dir->spec->keep))
 		unlinkat(dir->base, dir->exec_name, AT_REMOVEDIR);
 	close_fd_ptr(&dir->root);
 	close_fd_ptr(&dir->id_dir);

@@ -24,21 +24,27 @@
 
 #include "jailer_args.h"
 
+/* Which folders were not there; for the process that has to take them away, whichever that is. */
+struct rootdir_made {
+	bool exec_dir, id_dir;
+};
+
 struct rootdir {
 	const struct jail_spec *spec; /* borrowed */
 	const char *exec_name;	      /* borrowed */
 	char path[PATH_MAX];	      /* of "root", without links */
 	int base, exec_dir, id_dir;   /* the last one holds the lock */
 	int root;
-	bool made_exec_dir, made_id_dir;
+	struct rootdir_made *made; /* borrowed */
 };
 
 /*
  * Opens the folders, making those that are missing, and takes the lock. 0 or -errno: -EBUSY if the
  * id is in use. rootdir_clean takes away what was made, also after an error; `dir` need not be
- * initialised.
+ * initialised. `made` is added to, and borrowed.
  */
-int rootdir_open(struct rootdir *dir, const struct jail_spec *spec, const char *exec_name);
+int rootdir_open(struct rootdir *dir, const struct jail_spec *spec, const char *exec_name,
+		 struct rootdir_made *made);
 
 /*
  * Takes "root" over from whoever filled it, and makes in it /dev, /run and what --writable names.

@@ -33,6 +33,8 @@ void ending_block_signals(void)
 	sigset_t set = watched_signals();
 
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	/* Ignored, it would take the exit status of passt away. */
+	signal(SIGCHLD, SIG_DFL);
 	/* A write to nobody, or past a size limit, is an error of that write. */
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN);

@@ -2,7 +2,9 @@
 /*
  * husk: the life of a VM. Parse what is asked for, create everything, run it, pass on how it ended.
  */
+#include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "assets.h"
@@ -21,14 +23,15 @@
  * A standard stream that is closed would be taken by the next file husk opens. It becomes
  * /dev/null, opened the wrong way round: to use it fails as before.
  */
-static void fill_standard_streams(void)
+static int fill_standard_streams(void)
 {
 	int fd;
 
 	for (fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
 		if (fcntl(fd, F_GETFD) < 0 &&
 		    open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) < 0)
-			return;
+			return -errno;
+	return 0;
 }
 
 /* What is switched off is for debugging, and nobody is to forget it. */
@@ -105,7 +108,11 @@ int main(int argc, char **argv)
 	int status;
 
 	timeline_mark(&timeline, "husk starts");
-	fill_standard_streams();
+	if (fill_standard_streams()) {
+		log_error("a standard stream is closed, and /dev/null cannot be opened for it: %s",
+			  strerror(errno));
+		return CONFIG_EXIT_HUSK;
+	}
 	status = config_parse(&config, argc, argv);
 	timeline_mark(&timeline, "options parsed");
 	if (!status) {

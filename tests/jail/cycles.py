@@ -1,8 +1,9 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """
-cycles.py NUMBER COMMAND [ARG...]: starts COMMAND so many times, and kills its first process, or its
-child, with SIGKILL at a random moment; counts what there is on the host before and after.
+cycles.py NUMBER COMMAND [ARG...]: starts COMMAND so many times, and kills its first process, or a
+descendant, with SIGKILL at a random moment; counts what there is on the host before and after. "{}" in
+an argument is the number of the cycle.
 """
 import collections
 import concurrent.futures
@@ -50,22 +51,28 @@ def survey():
         ("message queues", lines("/proc/sysvipc/msg")),
         ("semaphores", lines("/proc/sysvipc/sem")),
         ("cgroups", sum(len(folders) for _, folders, _ in os.walk("/sys/fs/cgroup"))),
-        ("files", sorted(os.listdir("."))),
+        ("files", sorted(os.path.join(folder, name) for folder, folders, names in os.walk(".")
+                         for name in folders + names)),
         ("files in /tmp", len([name for name in os.listdir("/tmp") if "husk" in name])),
     ])
 
 
-def cycle(generator):
-    child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+def child_of(pid):
+    with open("/proc/%d/task/%d/children" % (pid, pid)) as file:
+        return int(file.read().split()[0])
+
+
+def cycle(generator, turn):
+    words = [word.replace("{}", str(turn)) for word in command]
+    child = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                              stderr=subprocess.DEVNULL)
     time.sleep(generator.random() * MOMENTS_S)
     victim = child.pid
-    if generator.random() < 0.5:
-        try:
-            with open("/proc/%d/task/%d/children" % (child.pid, child.pid)) as file:
-                victim = int((file.read().split() or [victim])[0])
-        except OSError:
-            pass
+    try:
+        while generator.random() < 0.5:
+            victim = child_of(victim)
+    except (OSError, IndexError):
+        pass
     try:
         os.kill(victim, signal.SIGKILL)
     except ProcessLookupError:
@@ -76,7 +83,7 @@ def cycle(generator):
 before = survey()
 generator = random.Random(number)
 with concurrent.futures.ThreadPoolExecutor(max_workers=2 * os.cpu_count()) as pool:
-    for task in [pool.submit(cycle, generator) for _ in range(number)]:
+    for task in [pool.submit(cycle, generator, turn) for turn in range(number)]:
         task.result()
 deadline = time.monotonic() + 10
 while (after := survey()) != before and time.monotonic() < deadline:

@@ -671,6 +671,19 @@ $JAIL/root/kernel" ]
 	[ "$ran" -gt 0 ]
 }
 
+@test "a thousand jails, each with one process killed at any moment, leave nothing" {
+	local number=1000
+	[ "$(nproc)" -gt 1 ] || number=100
+	cd "$BATS_TEST_TMPDIR"
+	cp "$JAILER" husk-jailer
+	cp "$PROGRAM" program
+	mkdir "$BASE/program" # that of all jails, which nobody of them may find empty at its end
+	set -- ./husk-jailer --id 'vm-{}' --exec-file program --uid $VM_UID --gid $VM_GID --chroot-base-dir "$BASE" \
+		--cgroup-version $CGROUP_V --cgroup pids.max=10 --parent-cgroup "$GROUP" -- --sleep
+	python3 "$OLDPWD/tests/jail/cycles.py" $number "$@"
+	no_cgroups
+}
+
 # husk itself
 
 @test "husk boots a guest in the jail, on a disk that is the VM's" {

@@ -59,6 +59,8 @@ static void assert_text(const char *path, const char *text)
 	assert_string_equal(line, text);
 }
 
+static struct rootdir_made made;
+
 static bool exists(const char *path)
 {
 	struct stat st;
@@ -106,17 +108,20 @@ static void need_root(void)
 
 static int open_quietly(struct rootdir *other)
 {
+	static struct rootdir_made other_made;
 	int err;
 
+	other_made = (struct rootdir_made){0};
 	capture_begin(&capture, STDERR_FILENO);
-	err = rootdir_open(other, &spec, "husk");
+	err = rootdir_open(other, &spec, "husk", &other_made);
 	capture_end(&capture);
 	return err;
 }
 
 static void open_jail(void)
 {
-	assert_int_equal(rootdir_open(&dir, &spec, "husk"), 0);
+	made = (struct rootdir_made){0};
+	assert_int_equal(rootdir_open(&dir, &spec, "husk", &made), 0);
 }
 
 static void refuses_to_open(const char *text)
@@ -221,7 +226,8 @@ static void starter(void)
 	close(STDERR_FILENO);
 	alarm(30);
 	while (won < 150) {
-		err = rootdir_open(&dir, &spec, "husk");
+		made = (struct rootdir_made){0};
+		err = rootdir_open(&dir, &spec, "husk", &made);
 		/* Two in it at once would meet here. */
 		if (!err && (mkdir(ID "/mutex", 0700) || rmdir(ID "/mutex")))
 			_exit(1);
