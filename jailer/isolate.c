@@ -189,7 +189,7 @@ static int run_stages(const struct stage **ret_stage)
 	return err;
 }
 
-static const char *advice(int err)
+const char *isolate_advice(int err)
 {
 	switch (-err) {
 	case ENOSPC:
@@ -217,7 +217,7 @@ int isolate(void)
 
 	if (err && !stage->logs)
 		log_error("cannot jail the VM: %s: %s; %s; or --no-sandbox to run without the jail",
-			  stage->name, strerror(-err), advice(err));
+			  stage->name, strerror(-err), isolate_advice(err));
 	return err;
 }
 

@@ -22,4 +22,7 @@ int isolate(void);
  */
 int isolate_probe(const char **ret_stage);
 
+/* What the administrator can do about -errno `err` of a stage; static storage. */
+const char *isolate_advice(int err);
+
 #endif

@@ -15,7 +15,6 @@
 #include "util.h"
 
 #define STATUS_FAILED 1
-#define VERSION "0.1.0" /* husk's: the two are released together */
 
 /* Whatever the caller left open, or closed, or set. */
 static int shed_caller(void)
@@ -56,7 +55,7 @@ int main(int argc, char **argv)
 	if (action == JAILER_HELP)
 		jailer_args_help();
 	if (action == JAILER_VERSION)
-		puts("husk-jailer " VERSION);
+		puts("husk-jailer " HUSK_VERSION);
 	if (action != JAILER_RUN)
 		return fflush(stdout) ? STATUS_FAILED : 0;
 	if (geteuid() != 0) {

@@ -38,18 +38,12 @@ static bool stays(const struct jail *jail)
 	return !jail->spec->daemonize && !jail->spec->new_pid_ns;
 }
 
-/* What is passed on to the VM, unless it is ignored already (nohup). */
+/* What is passed on to the VM. */
 static sigset_t passed_signals(void)
 {
 	static const int signals[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT};
-	struct sigaction action;
-	sigset_t set;
-	size_t i;
+	sigset_t set = signals_not_ignored(signals, ARRAY_SIZE(signals));
 
-	sigemptyset(&set);
-	for (i = 0; i < ARRAY_SIZE(signals); i++)
-		if (!sigaction(signals[i], NULL, &action) && action.sa_handler != SIG_IGN)
-			sigaddset(&set, signals[i]);
 	sigaddset(&set, SIGCHLD);
 	return set;
 }

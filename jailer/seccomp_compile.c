@@ -106,9 +106,6 @@ static void emit_condition(struct compiler *compiler, const struct seccomp_condi
 		emit_load_half(compiler, arg, false);
 		emit_is(compiler, (uint32_t)condition->value);
 		break;
-	case SECCOMP_OP_AT_MOST:
-		emit_at_most(compiler, arg, condition->value);
-		break;
 	case SECCOMP_OP_BELOW_SIZE: /* a disk is never empty */
 		emit_at_most(compiler, arg, size - 1);
 		break;

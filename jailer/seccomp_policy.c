@@ -52,7 +52,6 @@
 /* Conditions: argument `n` ... */
 #define INT(n, value) {SECCOMP_OP_INT, n, (uint32_t)(value)}
 #define WORD(n, value) {SECCOMP_OP_WORD, n, value}
-#define AT_MOST(n, value) {SECCOMP_OP_AT_MOST, n, value}
 #define BELOW_SIZE(n) {SECCOMP_OP_BELOW_SIZE, n, 0}
 #define UP_TO_SIZE(n) {SECCOMP_OP_UP_TO_SIZE, n, 0}
 #define OWN_PROCESS(n) {SECCOMP_OP_OWN_PROCESS, n, 0}
@@ -106,8 +105,7 @@ const struct seccomp_rule seccomp_policy[] = {
 
 	/* Everybody. */
 	{ALL, SYS_write, FD(LOG), ANY, "writes a line to the log"},
-	{VCPU | LOOP, SYS_poll, NO_FD, {INT(1, 1)}, "asks whether a stream has room"},
-	{WAIT, SYS_poll, NO_FD, {AT_MOST(1, 2)}, "the same; waits for the VM"},
+	{ALL, SYS_poll, NO_FD, {INT(1, 1)}, "asks whether a stream has room"},
 	{VCPU | LOOP, SYS_futex, NO_FD, {INT(1, FUTEX_WAIT_PRIVATE)}, "waits for a lock"},
 	{VCPU | LOOP, SYS_futex, NO_FD, {INT(1, FUTEX_WAKE_PRIVATE)}, "lets go of a lock"},
 	{ALL, SYS_clock_gettime, NO_FD, {INT(0, CLOCK_MONOTONIC)}, "where the vDSO has no clock"},

@@ -23,7 +23,6 @@ struct seccomp_condition {
 		SECCOMP_OP_NONE,
 		SECCOMP_OP_INT,		/* is `value`: 32 bits, for what the kernel takes as int */
 		SECCOMP_OP_WORD,	/* is `value`: all 64 bits */
-		SECCOMP_OP_AT_MOST,	/* 64 bits */
 		SECCOMP_OP_BELOW_SIZE,	/* less than the descriptor's size */
 		SECCOMP_OP_UP_TO_SIZE,	/* at most the descriptor's size */
 		SECCOMP_OP_OWN_PROCESS, /* is the caller's PID when the filter was made */

@@ -42,18 +42,11 @@ struct supervisor {
 	int child_fd, signal_fd;
 };
 
-/* What came ignored (from nohup, or a shell for its background) stays ignored. */
 static sigset_t watched_signals(void)
 {
 	static const int signals[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGTSTP, SIGTTIN, SIGTTOU};
-	struct sigaction action;
-	sigset_t set;
-	size_t i;
+	sigset_t set = signals_not_ignored(signals, ARRAY_SIZE(signals));
 
-	sigemptyset(&set);
-	for (i = 0; i < ARRAY_SIZE(signals); i++)
-		if (!sigaction(signals[i], NULL, &action) && action.sa_handler != SIG_IGN)
-			sigaddset(&set, signals[i]);
 	sigaddset(&set, SIGCONT);
 	sigaddset(&set, SIGCHLD);
 	return set;

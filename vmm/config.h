@@ -19,8 +19,6 @@
 
 #include "seccomp.h"
 
-#define HUSK_VERSION "0.1.0"
-
 #define CONFIG_DRIVES_MAX 12
 #define CONFIG_NICS_MAX 4
 #define CONFIG_CPUS_MAX 32

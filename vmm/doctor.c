@@ -246,12 +246,8 @@ static void check_jail(struct doctor *doctor)
 	if (!err)
 		report(doctor, "ok", "the jail works for this user");
 	else
-		fail(doctor,
-		     "allow user namespaces (sysctl user.max_user_namespaces, "
-		     "kernel.unprivileged_userns_clone=1, "
-		     "kernel.apparmor_restrict_unprivileged_userns=0; in a container, its "
-		     "runtime's profile), run husk as root, or use --no-sandbox",
-		     "the jail cannot be built: %s: %s", stage, strerror(-err));
+		fail(doctor, isolate_advice(err), "the jail cannot be built: %s: %s", stage,
+		     strerror(-err));
 }
 
 /*

@@ -16,16 +16,9 @@
 static sigset_t watched_signals(void)
 {
 	static const int signals[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGWINCH};
-	struct sigaction action;
-	sigset_t set;
-	size_t i;
 
-	sigemptyset(&set);
-	/* What nohup or a shell has us ignore stays ignored; blocked, it would reach us. */
-	for (i = 0; i < ARRAY_SIZE(signals); i++)
-		if (!sigaction(signals[i], NULL, &action) && action.sa_handler != SIG_IGN)
-			sigaddset(&set, signals[i]);
-	return set;
+	/* What is ignored would reach us, blocked. */
+	return signals_not_ignored(signals, ARRAY_SIZE(signals));
 }
 
 void ending_block_signals(void)

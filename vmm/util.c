@@ -188,6 +188,19 @@ int parse_mac(const char *text, uint8_t ret_mac[6])
 	return 0;
 }
 
+sigset_t signals_not_ignored(const int *signals, size_t nr)
+{
+	struct sigaction action;
+	sigset_t set;
+	size_t i;
+
+	sigemptyset(&set);
+	for (i = 0; i < nr; i++)
+		if (!sigaction(signals[i], NULL, &action) && action.sa_handler != SIG_IGN)
+			sigaddset(&set, signals[i]);
+	return set;
+}
+
 uint64_t clock_now_ns(void)
 {
 	struct timespec now;

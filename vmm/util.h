@@ -8,9 +8,12 @@
 #ifndef HUSK_UTIL_H
 #define HUSK_UTIL_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#define HUSK_VERSION "0.1.0"
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 #define MIN(a, b) ((a) < (b) ? (a) : (b))
@@ -79,6 +82,12 @@ int parse_size(const char *text, uint64_t *ret_bytes);
 int parse_duration(const char *text, uint64_t *ret_ns);
 /* "aa:bb:cc:dd:ee:ff"; -EINVAL for a multicast address. */
 int parse_mac(const char *text, uint8_t ret_mac[6]);
+
+/*
+ * Those of `signals` that the caller of the program did not have it ignore (nohup, a shell's
+ * background): what came ignored stays so.
+ */
+sigset_t signals_not_ignored(const int *signals, size_t nr);
 
 /* CLOCK_MONOTONIC in nanoseconds. */
 uint64_t clock_now_ns(void);

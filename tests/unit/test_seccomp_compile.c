@@ -35,8 +35,6 @@ static struct scmp_arg_cmp compare(const struct seccomp_condition *condition, ui
 	switch (condition->op) {
 	case SECCOMP_OP_WORD:
 		return (struct scmp_arg_cmp){arg, SCMP_CMP_EQ, value, 0};
-	case SECCOMP_OP_AT_MOST:
-		return (struct scmp_arg_cmp){arg, SCMP_CMP_LE, value, 0};
 	case SECCOMP_OP_BELOW_SIZE:
 		return (struct scmp_arg_cmp){arg, SCMP_CMP_LT, size, 0};
 	case SECCOMP_OP_UP_TO_SIZE:

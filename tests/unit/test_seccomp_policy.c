@@ -63,8 +63,6 @@ static bool holds(const struct seccomp_condition *condition, const uint64_t *arg
 		return (uint32_t)value == condition->value;
 	case SECCOMP_OP_WORD:
 		return value == condition->value;
-	case SECCOMP_OP_AT_MOST:
-		return value <= condition->value;
 	case SECCOMP_OP_BELOW_SIZE:
 		return value < size;
 	case SECCOMP_OP_UP_TO_SIZE:

@@ -98,7 +98,7 @@ static const char *const texts[SECCOMP_KINDS] = {
 	[SECCOMP_SUPERVISOR] = "supervisor: 10 system calls, 13 rules\n"
 			       "  read(fd 52 \"signals\", any, any)\n"
 			       "  write(fd 2 \"log\", any, any)\n"
-			       "  poll(any, <= 2, any)\n"
+			       "  poll(any, int 1, any)\n"
 			       "  ioctl(fd 46 \"tty\", TCGETS, any)\n"
 			       "  ioctl(fd 46 \"tty\", TCSETS, any)\n"
 			       "  ioctl(fd 46 \"tty\", TCSETSW, any)\n"
