@@ -53,25 +53,23 @@ static int failed_status(const struct vm_config *config)
 }
 
 /* Everything is open; from here on, the process that holds it can reach nothing else. */
-static int jail(const struct vm_config *config, struct timeline *timeline)
+static int jail(const struct vm_config *config)
 {
 	struct supervise_spec spec = {.seccomp = config->seccomp,
 				      .failed_status = failed_status(config),
 				      .killed_status = config->mode == CONFIG_FILE
 							       ? verdict_killed_firecracker
 							       : verdict_killed_run};
-	int err = 0;
+	int err;
 
 	if (config->jailed) {
 		err = confine_verify();
 		return err ? err : confine_files(NULL);
 	}
-	if (config->sandbox)
-		err = isolate();
-	if (!err && config->sandbox)
-		err = supervise(&spec);
-	timeline_mark(timeline, "jailed");
-	return err;
+	if (!config->sandbox)
+		return 0;
+	err = isolate();
+	return err ? err : supervise(&spec);
 }
 
 static int run_machine(struct vm_config *config, struct timeline *timeline)
@@ -85,8 +83,10 @@ static int run_machine(struct vm_config *config, struct timeline *timeline)
 	ending_block_signals();
 	status = assets_fill(config) || resources_open(config, &resources);
 	timeline_mark(timeline, "disks and networks open");
-	if (status || jail(config, timeline) ||
-	    machine_create(config, &resources, timeline, &machine))
+	if (status || jail(config))
+		return failed_status(config);
+	timeline_mark(timeline, "jailed");
+	if (machine_create(config, &resources, timeline, &machine))
 		return failed_status(config);
 	if (config->print_seccomp)
 		return machine_print_seccomp(machine, stdout) ? CONFIG_EXIT_HUSK : 0;
