@@ -13,7 +13,7 @@
 #include "util.h"
 
 #define ELF_PHDRS_MAX 128
-#define ELF_NOTES_MAX 65536 /* bytes of a segment that are searched */
+#define ELF_NOTES_MAX 4096 /* bytes of a segment that are searched; a vmlinux has some hundred */
 #define XEN_ELFNOTE_PHYS32_ENTRY 18
 /* COMMAND_LINE_SIZE of x86, for kernels that do not say. */
 #define CMDLINE_MAX_DEFAULT 2047
