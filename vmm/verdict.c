@@ -51,7 +51,8 @@ static int report_run(const struct verdict *verdict)
 	switch (verdict->kind) {
 	case VERDICT_EXIT:
 		if (verdict->text)
-			log_error("%s", verdict->text);
+			/* Whatever it says, it is not husk that says it. */
+			log_error("the guest says: %s", verdict->text);
 		return verdict->status;
 	case VERDICT_RESET:
 	case VERDICT_POWER_OFF:

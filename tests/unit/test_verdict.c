@@ -20,7 +20,7 @@ static void status_and_last_words(void **state)
 		{{.kind = VERDICT_EXIT, .status = 127, .text = "no such file"},
 		 127,
 		 1,
-		 "no such file",
+		 "the guest says: no such file",
 		 false},
 		{{.kind = VERDICT_RESET}, 125, 0, "rebooted", false},
 		{{.kind = VERDICT_POWER_OFF}, 125, 0, "powered off", false},
