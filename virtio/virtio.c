@@ -64,14 +64,11 @@ int virtio_init(struct virtio_device *virtio, const char *name, const struct gue
 			    FEATURE(VIRTIO_RING_F_EVENT_IDX);
 	virtio->mem = mem;
 	virtio->loop = loop;
-	virtio->irq.fd = -1;
 	for (i = 0; i < virtio->nr_queues; i++)
 		virtio->kicks[i].fd = -1;
 	err = irq_line_init(&virtio->irq);
 	for (i = 0; i < virtio->nr_queues && !err; i++)
 		err = kick_init(virtio, i);
-	if (err)
-		virtio_fini(virtio);
 	return err;
 }
 
@@ -79,7 +76,7 @@ void virtio_fini(struct virtio_device *virtio)
 {
 	unsigned int i;
 
-	/* Zeroed storage: virtio_init never ran, or this did already. */
+	/* Zeroed storage: virtio_init never ran. */
 	if (!virtio->loop)
 		return;
 	for (i = 0; i < virtio->nr_queues; i++) {
@@ -88,7 +85,6 @@ void virtio_fini(struct virtio_device *virtio)
 	}
 	irq_line_fini(&virtio->irq);
 	pthread_mutex_destroy(&virtio->device.lock);
-	virtio->loop = NULL;
 }
 
 /*

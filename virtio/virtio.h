@@ -88,7 +88,8 @@ struct virtio_device {
 
 /*
  * Makes the eventfds and puts the kicks into the loop. `name`, `mem` and `loop` are borrowed and
- * outlive the device. 0 or -errno. virtio_fini undoes it, also half of it (zeroed storage).
+ * outlive the device. 0 or -errno. virtio_fini undoes it, also where it failed half-way, and takes
+ * zeroed storage.
  */
 int virtio_init(struct virtio_device *virtio, const char *name, const struct guest_mem *mem,
 		struct event_loop *loop);

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fake_guest.h"
 
+#include <dirent.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_mmio.h>
 #include <linux/virtio_ring.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -13,14 +12,6 @@
 
 /* Far above what any test needs. */
 #define FAKE_RUN_MAX (1u << 20)
-
-#define FAKE_CHECK(cond) \
-	do { \
-		if (!(cond)) { \
-			fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #cond); \
-			abort(); \
-		} \
-	} while (0)
 
 /* A region between two pages that nobody may touch. */
 static void ram_add(struct fake_guest *guest, gpa_t gpa, uint64_t size)
@@ -34,9 +25,21 @@ static void ram_add(struct fake_guest *guest, gpa_t gpa, uint64_t size)
 	FAKE_CHECK(!guest_mem_add(&guest->mem, gpa, size, host));
 }
 
+static unsigned int count_open_fds(void)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	unsigned int nr = 0;
+
+	FAKE_CHECK(dir);
+	while (readdir(dir))
+		nr++;
+	closedir(dir);
+	return nr;
+}
+
 void fake_guest_init(struct fake_guest *guest)
 {
-	*guest = (struct fake_guest){.next_free = FAKE_RAM_BASE};
+	*guest = (struct fake_guest){.next_free = FAKE_RAM_BASE, .open_fds = count_open_fds()};
 	ram_add(guest, FAKE_RAM_BASE, FAKE_RAM_SIZE);
 	ram_add(guest, FAKE_HIGH_BASE, FAKE_HIGH_SIZE);
 	FAKE_CHECK(!event_loop_init(&guest->loop));
@@ -47,11 +50,19 @@ void fake_guest_fini(struct fake_guest *guest)
 	unsigned int i;
 
 	event_loop_fini(&guest->loop);
+	FAKE_CHECK(count_open_fds() <= guest->open_fds);
 	for (i = 0; i < guest->mem.nr_regions; i++) {
 		const struct guest_region *region = &guest->mem.regions[i];
 
 		munmap(region->host - GUEST_PAGE_SIZE, region->size + 2 * GUEST_PAGE_SIZE);
 	}
+}
+
+void fake_guest_share(struct fake_guest *other, const struct fake_guest *guest, gpa_t next_free)
+{
+	/* Of the loop, only the epoll descriptor is used through this copy. */
+	*other =
+		(struct fake_guest){.mem = guest->mem, .loop = guest->loop, .next_free = next_free};
 }
 
 gpa_t fake_alloc(struct fake_guest *guest, uint64_t size, uint64_t align)

@@ -13,6 +13,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
 
 #include "event_loop.h"
 #include "guest_mem.h"
@@ -22,6 +24,14 @@
 #define FAKE_RAM_SIZE MIB(1)
 #define FAKE_HIGH_BASE GIB(4)
 #define FAKE_HIGH_SIZE KIB(64)
+
+#define FAKE_CHECK(cond) \
+	do { \
+		if (!(cond)) { \
+			fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #cond); \
+			abort(); \
+		} \
+	} while (0)
 
 /* The driver's side of one queue. */
 struct fake_queue {
@@ -35,6 +45,7 @@ struct fake_queue {
 struct fake_guest {
 	struct guest_mem mem;
 	struct event_loop loop;
+	unsigned int open_fds; /* of this process, when it was made */
 	gpa_t next_free;
 	struct virtio_device *virtio; /* borrowed; set by fake_guest_attach */
 	struct fake_queue queues[VIRTIO_QUEUES_MAX];
@@ -47,8 +58,15 @@ struct fake_buf {
 	bool writable;
 };
 
+/* fini dies if a descriptor opened since init is still open: the device leaks. */
 void fake_guest_init(struct fake_guest *guest);
 void fake_guest_fini(struct fake_guest *guest);
+
+/*
+ * Makes `other` a second driver in the same guest: same RAM, same loop, a device of its own. It
+ * allocates from next_free on, where `guest` must have left room; no fini.
+ */
+void fake_guest_share(struct fake_guest *other, const struct fake_guest *guest, gpa_t next_free);
 
 /* Fresh zeroed RAM of the low region. There is 1 MiB of it and no way to give it back. */
 gpa_t fake_alloc(struct fake_guest *guest, uint64_t size, uint64_t align);

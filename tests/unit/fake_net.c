@@ -12,14 +12,6 @@
 
 #include "virtio_mmio.h"
 
-#define FAKE_CHECK(cond) \
-	do { \
-		if (!(cond)) { \
-			fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #cond); \
-			abort(); \
-		} \
-	} while (0)
-
 static struct fake_net_backend *to_fake(struct net_backend *backend)
 {
 	return container_of(backend, struct fake_net_backend, backend);

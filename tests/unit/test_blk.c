@@ -32,6 +32,47 @@ static void describes_the_disk(void **state)
 				 FEATURE(VIRTIO_BLK_F_RO));
 }
 
+static uint64_t config_field(struct fixture *f, size_t offset, unsigned int len)
+{
+	return fake_mmio_read(&f->guest, VIRTIO_MMIO_CONFIG + offset, len);
+}
+
+#define CONFIG_FIELD(f, name) \
+	config_field(f, offsetof(struct virtio_blk_config, name), \
+		     sizeof(((struct virtio_blk_config *)0)->name))
+
+/* What the host's file cannot do is not offered, and its blocks are the least that is discarded. */
+static void describes_what_the_host_can_do(void **state)
+{
+	static const struct {
+		bool can_discard;
+		uint32_t block_size, alignment;
+	} files[] = {{true, 512, 8}, {true, 8192, 16}, {false, 512, 0}};
+	struct fixture *f = *state;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(files); i++) {
+		struct blk_file file = {.fd = dup(f->fd),
+					.can_discard = files[i].can_discard,
+					.size = DISK_SIZE,
+					.block_size = files[i].block_size};
+		uint64_t offered;
+
+		blk_destroy(f->blk);
+		assert_int_equal(
+			blk_create(&file, "disk-id", &f->guest.mem, &f->guest.loop, &f->blk), 0);
+		virtio_mmio_init(blk_virtio(f->blk));
+		fake_guest_attach(&f->guest, blk_virtio(f->blk));
+		offered = fake_offered_features(&f->guest);
+		assert_int_equal(!!(offered & FEATURE(VIRTIO_BLK_F_DISCARD)), files[i].can_discard);
+		assert_true(offered & FEATURE(VIRTIO_BLK_F_WRITE_ZEROES));
+		assert_int_equal(CONFIG_FIELD(f, blk_size), files[i].block_size);
+		assert_int_equal(CONFIG_FIELD(f, write_zeroes_may_unmap), files[i].can_discard);
+		assert_int_equal(CONFIG_FIELD(f, discard_sector_alignment), files[i].alignment);
+		assert_int_equal(CONFIG_FIELD(f, max_discard_seg), files[i].can_discard ? 32 : 0);
+	}
+}
+
 /* Nobody else is served while a request is: 254 segments of 128 KiB are the most. */
 static void a_request_is_bounded(void **state)
 {
@@ -374,9 +415,12 @@ static void long_batches_are_cut(void **state)
 	struct fixture *f = *state;
 	struct fake_buf bufs[QUEUE_SIZE];
 	unsigned int i, served;
+	uint64_t irqs;
 	uint16_t head;
 	uint32_t len;
 
+	/* Without EVENT_IDX each batch is one interrupt. */
+	device_replace(f, dup(f->fd), false, FEATURE(VIRTIO_RING_F_EVENT_IDX));
 	bufs[0] = (struct fake_buf){f->header, 16, false};
 	for (i = 1; i < QUEUE_SIZE - 1; i++)
 		bufs[i] = (struct fake_buf){f->data, DATA_SIZE, true};
@@ -388,6 +432,8 @@ static void long_batches_are_cut(void **state)
 	fake_kick(&f->guest, 0);
 	served = fake_run(&f->guest);
 	assert_in_range(served, 4, 17);
+	irqs = fake_irqs(&f->guest);
+	assert_in_range(irqs, served - 1, served);
 	for (i = 0; i < 16; i++)
 		assert_true(fake_collect(&f->guest, f->queue, &head, &len));
 	assert_int_equal(len, (QUEUE_SIZE - 2) * DATA_SIZE + 1);
@@ -445,6 +491,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(describes_the_disk),
+		TEST(describes_what_the_host_can_do),
 		TEST(a_request_is_bounded),
 		TEST(writes_and_reads),
 		TEST(ranges_are_bounded),

@@ -15,12 +15,14 @@ static void ranges_read_as_zeroes(void **state)
 {
 	static const struct {
 		uint32_t type, flags;
+		bool gives_back; /* the space */
 	} ways[] = {
-		{VIRTIO_BLK_T_DISCARD, 0},
-		{VIRTIO_BLK_T_WRITE_ZEROES, 0},
-		{VIRTIO_BLK_T_WRITE_ZEROES, VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP},
+		{VIRTIO_BLK_T_DISCARD, 0, true},
+		{VIRTIO_BLK_T_WRITE_ZEROES, 0, false},
+		{VIRTIO_BLK_T_WRITE_ZEROES, VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP, true},
 	};
 	struct fixture *f = *state;
+	struct stat st;
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(ways); i++) {
@@ -33,7 +35,10 @@ static void ranges_read_as_zeroes(void **state)
 		assert_disk(f, 24, SECTORS - 24, 0x77);
 		assert_int_equal(range_request(f, ways[i].type, 5, 0, 0), VIRTIO_BLK_S_OK);
 		assert_int_equal(range_request(f, ways[i].type, SECTORS, 0, 0), VIRTIO_BLK_S_OK);
-		assert_int_equal(range_request(f, ways[i].type, 0, SECTORS, 0), VIRTIO_BLK_S_OK);
+		assert_int_equal(range_request(f, ways[i].type, 0, SECTORS, ways[i].flags),
+				 VIRTIO_BLK_S_OK);
+		assert_int_equal(fstat(f->fd, &st), 0);
+		assert_int_equal(st.st_blocks, ways[i].gives_back ? 0 : SECTORS);
 		assert_disk(f, 0, SECTORS, 0);
 	}
 }

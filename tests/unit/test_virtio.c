@@ -404,6 +404,7 @@ static void broken_device_stands_still(void **state)
 	fake_kick(&f->guest, 1);
 	fake_run(&f->guest);
 	assert_int_equal(f->toy.kicked[1], 1);
+	assert_true(f->toy.virtio.queues[1].state.broken);
 	assert_false(fake_collect(&f->guest, &f->guest.queues[1], &head, &len));
 	/* Told once. */
 	virtio_broken(&f->toy.virtio, "again");
