@@ -123,7 +123,7 @@ static int rx_place_rest(struct net_rx *rx, struct virtqueue *queue, unsigned in
 			return got ? got : -ENOBUFS;
 		part = MIN(rx->chains[rx->nr_chains - 1].capacity, rx->len - rx->done);
 		iov_from_buf(rx->chain.iov, rx->chain.nr_writable, 0,
-			     rx->bounce + rx->done - NET_HEADER_SIZE, part);
+			     rx->bounce + (rx->done - NET_HEADER_SIZE), part);
 		rx->done += part;
 	}
 	return 0;

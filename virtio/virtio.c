@@ -64,7 +64,7 @@ int virtio_init(struct virtio_device *virtio, const char *name, const struct gue
 			    FEATURE(VIRTIO_RING_F_EVENT_IDX);
 	virtio->mem = mem;
 	virtio->loop = loop;
-	for (i = 0; i < virtio->nr_queues; i++)
+	for (i = 0; i < ARRAY_SIZE(virtio->kicks); i++)
 		virtio->kicks[i].fd = -1;
 	err = irq_line_init(&virtio->irq);
 	for (i = 0; i < virtio->nr_queues && !err; i++)
