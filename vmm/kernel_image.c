@@ -276,5 +276,8 @@ int kernel_image_load(struct kernel_image *image, const struct input_file *file,
 	if (!guest_mem_ptr(mem, image->ip, 1) || image->ip < image->start ||
 	    image->ip >= image->end)
 		return kernel_bad(file, "its entry point is not inside of what it loads");
+	/* A first vCPU begins with 4 GiB of memory mapped. */
+	if (image->ip >= HOLE_END)
+		return kernel_bad(file, "its entry point is not below 4 GiB");
 	return 0;
 }

@@ -198,6 +198,25 @@ static void class_39_entry_in_the_hole(void **state)
 	}
 }
 
+/* There is memory, but a first vCPU does not see it. */
+static void class_39_entry_above_4_gib(void **state)
+{
+	struct elf elf = elf_good();
+
+	(void)state;
+	elf.phdr[1].p_paddr = HOLE_END;
+	elf.phdr[2].p_type = PT_NULL;
+	for (elf.ehdr.e_entry = HOLE_END - 1; elf.ehdr.e_entry <= HOLE_END; elf.ehdr.e_entry++) {
+		vm_new(&elf, sizeof(elf));
+		assert_int_equal(guest_mem_map(&vm.mem, HOLE_END, KERNEL_MEM), 0);
+		assert_int_equal(vm_load(), -ENOEXEC);
+		assert_int_equal(!!strstr(vm.capture.text, "below 4 GiB"),
+				 elf.ehdr.e_entry == HOLE_END);
+		assert_int_equal(munmap(vm.mem.regions[1].host, KERNEL_MEM), 0);
+		vm_free();
+	}
+}
+
 /* More segments than any kernel has, all of them there and fine. */
 static void class_39_many_segments(void **state)
 {
@@ -403,6 +422,7 @@ int main(void)
 		cmocka_unit_test(class_39_elf_segments),
 		cmocka_unit_test(class_39_elf_notes),
 		cmocka_unit_test(class_39_entry_in_the_hole),
+		cmocka_unit_test(class_39_entry_above_4_gib),
 		cmocka_unit_test(class_39_many_segments),
 		cmocka_unit_test(class_39_endless_notes),
 		cmocka_unit_test(class_39_bzimage_headers),
