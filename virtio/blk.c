@@ -88,13 +88,21 @@ static int data_range(const struct blk *blk, uint64_t sector, uint64_t bytes, ui
 	return 0;
 }
 
+/* What the host could not do. Whoever runs it wants to know why; the guest has an I/O error. */
+static int host_result(struct blk *blk, int err)
+{
+	if (err && err != -EOPNOTSUPP && log_limit_ok(&blk->virtio.log_limit))
+		log_warn("disk \"%s\": %s; the guest sees an I/O error", blk->name, strerror(-err));
+	return err;
+}
+
 static int do_read(struct blk *blk, const struct blk_request *req, uint64_t *ret_written)
 {
 	uint64_t offset;
 	int err = data_range(blk, req->header.sector, req->in_bytes, &offset);
 
 	if (!err)
-		err = blk_file_read(&blk->file, req->data_in, req->nr_in, offset);
+		err = host_result(blk, blk_file_read(&blk->file, req->data_in, req->nr_in, offset));
 	if (!err)
 		*ret_written = req->in_bytes;
 	return err;
@@ -104,11 +112,11 @@ static int do_read(struct blk *blk, const struct blk_request *req, uint64_t *ret
  * A driver that did not accept FLUSH has no way to ask for stable storage, so each change is
  * stable before it is answered. virtio 1.2, 5.2.6.2.
  */
-static int make_stable(const struct blk *blk)
+static int make_stable(struct blk *blk)
 {
 	if (virtio_has_feature(&blk->virtio, VIRTIO_BLK_F_FLUSH))
 		return 0;
-	return blk_file_flush(&blk->file);
+	return host_result(blk, blk_file_flush(&blk->file));
 }
 
 static int do_write(struct blk *blk, const struct blk_request *req, uint64_t *ret_written)
@@ -120,7 +128,8 @@ static int do_write(struct blk *blk, const struct blk_request *req, uint64_t *re
 	if (blk->file.read_only)
 		return -EROFS;
 	if (!err)
-		err = blk_file_write(&blk->file, req->data_out, req->nr_out, offset);
+		err = host_result(blk,
+				  blk_file_write(&blk->file, req->data_out, req->nr_out, offset));
 	return err ? err : make_stable(blk);
 }
 
@@ -128,7 +137,7 @@ static int do_flush(struct blk *blk, const struct blk_request *req, uint64_t *re
 {
 	(void)req;
 	(void)ret_written;
-	return blk_file_flush(&blk->file);
+	return host_result(blk, blk_file_flush(&blk->file));
 }
 
 static int do_get_id(struct blk *blk, const struct blk_request *req, uint64_t *ret_written)
@@ -190,6 +199,7 @@ static int do_ranges(struct blk *blk, const struct blk_request *req, uint64_t *r
 			err = blk_file_discard(&blk->file, offset, len);
 		else
 			err = blk_file_write_zeroes(&blk->file, offset, len, ranges[i].flags);
+		host_result(blk, err);
 	}
 	return err ? err : make_stable(blk);
 }

@@ -3,7 +3,8 @@
  * virtio-blk: requests from one queue to one disk. virtio 1.2, 5.2. Protocol only; the host
  * side is blk_file.h.
  *
- * Silent. Requests are served on the loop thread.
+ * Silent, but for rate-limited lines about a driver or a host that fails. Requests are served on
+ * the loop thread.
  */
 #ifndef HUSK_VIRTIO_BLK_H
 #define HUSK_VIRTIO_BLK_H

@@ -165,9 +165,12 @@ int blk_file_write(const struct blk_file *file, struct iovec *iov, unsigned int 
 	return file_transfer(file, pwritev, iov, nr, offset);
 }
 
-int blk_file_flush(const struct blk_file *file)
+int blk_file_flush(struct blk_file *file)
 {
-	return fdatasync(file->fd) ? -errno : 0;
+	while (!file->flush_error && fdatasync(file->fd))
+		if (errno != EINTR)
+			file->flush_error = -errno;
+	return file->flush_error;
 }
 
 static int file_allocate(const struct blk_file *file, int mode, uint64_t offset, uint64_t len)

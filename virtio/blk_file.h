@@ -16,6 +16,7 @@ struct blk_file {
 	int fd;
 	bool read_only;
 	bool can_discard;    /* punching holes works here */
+	int flush_error;     /* 0, or the -errno of a flush that failed: it stays */
 	uint64_t size;	     /* bytes, a multiple of 512 */
 	uint32_t block_size; /* logical block size, 512 or more */
 };
@@ -37,8 +38,11 @@ void blk_file_close(struct blk_file *file);
 int blk_file_read(const struct blk_file *file, struct iovec *iov, unsigned int nr, uint64_t offset);
 int blk_file_write(const struct blk_file *file, struct iovec *iov, unsigned int nr,
 		   uint64_t offset);
-/* Everything written before is on stable storage when this returns 0. */
-int blk_file_flush(const struct blk_file *file);
+/*
+ * Everything written before is on stable storage when this returns 0. The kernel tells of data it
+ * could not write only once, and drops it: so after a failure this fails for ever.
+ */
+int blk_file_flush(struct blk_file *file);
 /* The range may give its space back and then reads as zeroes. */
 int blk_file_discard(const struct blk_file *file, uint64_t offset, uint64_t len);
 /* The range reads as zeroes; with `unmap` it may give its space back. */

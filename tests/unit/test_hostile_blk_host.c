@@ -221,7 +221,7 @@ static void class_31_truncated_under_the_vm(void **state)
 			assert_int_equal(ask(f, IN, whole - 1, 2 * SECTOR, NULL, 0), IOERR);
 		assert_int_equal(ask(f, FLUSH, 0, 0, NULL, 0), OK);
 		/* The capacity is as it was: no more of the file can be had than before. */
-		assert_int_equal(ask(f, OUT, SECTORS, SECTOR, NULL, 0), IOERR);
+		assert_int_equal(ask(f, OUT, sizeof(model) / SECTOR, SECTOR, NULL, 0), IOERR);
 		assert_int_equal(fake_mmio_read(&f->guest, VIRTIO_MMIO_CONFIG, 8), SECTORS);
 		assert_bystander_and_reset(f);
 		/* What is written is there again, wherever the file ended. */
@@ -342,6 +342,31 @@ static void class_32_host_errors(void **state)
 	assert_recovers(f);
 }
 
+/* The log says what the host could not do, but a guest that goes on trying does not fill it. */
+static void class_32_host_errors_are_told(void **state)
+{
+	static const char line[] =
+		"husk: disk \"disk-id\": No space left on device; the guest sees an I/O error\n";
+	struct fixture *f = *state;
+	unsigned int i;
+
+	device_replace(f, open("/dev/full", O_RDWR | O_CLOEXEC), false, 0);
+	capture_begin(&capture, STDERR_FILENO);
+	for (i = 0; i < 50; i++)
+		assert_int_equal(ask(f, OUT, 0, SECTOR, NULL, 0), IOERR);
+	/* The driver's own mistakes are no news. */
+	assert_int_equal(ask(f, OUT, sizeof(model) / SECTOR, SECTOR, NULL, 0), IOERR);
+	capture_end(&capture);
+	/* Five in a second. */
+	assert_in_range(capture_lines(&capture), 5, 10);
+	assert_int_equal(strncmp(capture.text, line, strlen(line)), 0);
+	capture_begin(&capture, STDERR_FILENO);
+	device_replace(f, dup(f->fd), false, 0);
+	assert_int_equal(ask(f, OUT, sizeof(model) / SECTOR, SECTOR, NULL, 0), IOERR);
+	capture_end(&capture);
+	assert_string_equal(capture.text, "");
+}
+
 /* A disk that cannot be written to stable storage says so, to drivers of either kind. */
 static void class_32_flush_fails(void **state)
 {
@@ -371,6 +396,7 @@ int main(void)
 		hostile_test(class_31_truncated_under_the_vm),
 		hostile_test(class_32_a_full_file_system),
 		hostile_test(class_32_host_errors),
+		hostile_test(class_32_host_errors_are_told),
 		hostile_test(class_32_flush_fails),
 	};
 
