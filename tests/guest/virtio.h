@@ -91,7 +91,9 @@ static inline uint8_t blk_request(uint64_t window, uint32_t type, uint64_t secto
 {
 	static struct virtio_blk_outhdr header;
 	static volatile uint8_t status;
-	const uint16_t data_flags = type == VIRTIO_BLK_T_OUT ? 0 : VRING_DESC_F_WRITE;
+	const bool to_device = type == VIRTIO_BLK_T_OUT || type == VIRTIO_BLK_T_DISCARD ||
+			       type == VIRTIO_BLK_T_WRITE_ZEROES;
+	const uint16_t data_flags = to_device ? 0 : VRING_DESC_F_WRITE;
 	uint16_t last = used.idx;
 
 	header = (struct virtio_blk_outhdr){.type = type, .sector = sector};
