@@ -48,9 +48,11 @@ INIT_LIB_OBJS := $(BUILD)/rootfs/init_parse.o
 TEST_LIB_OBJS := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/unit/fake_*.c))
 UNITS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/test_*.c))
 GUEST_LIB := tests/guest/guest.c tests/guest/start.S
-GUESTS := $(patsubst tests/guest/%.c,$(TOP)/guest/%,$(filter-out $(GUEST_LIB),$(wildcard tests/guest/*.c)))
+GUEST_CC = $(CC) -std=gnu17 -O2 $(WARNINGS) -ffreestanding -nostdlib -static -fno-pie -mno-red-zone \
+	-mgeneral-regs-only -fno-stack-protector -fcf-protection=none -Wl,--build-id=none -Wl,-T,tests/guest/guest.ld
+GUESTS := $(TOP)/guest/abuse-kit $(patsubst tests/guest/%.c,$(TOP)/guest/%,$(filter-out $(GUEST_LIB),$(wildcard tests/guest/*.c)))
 
-.PHONY: all husk kernel rootfs guests probes run shell test check units lint check-layers golden \
+.PHONY: all husk kernel rootfs guests probes run shell test check units lint check-layers golden mutants \
 	install clean help setup-run setup-test
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -145,9 +147,13 @@ guests: $(GUESTS) ## freestanding guests for tests
 
 $(TOP)/guest/%: tests/guest/%.c $(GUEST_LIB) $(wildcard tests/guest/*.h tests/guest/*.ld)
 	@mkdir -p $(@D)
-	$(CC) -std=gnu17 -O2 $(WARNINGS) -ffreestanding -nostdlib -static -fno-pie \
-		-mno-red-zone -mgeneral-regs-only -fno-stack-protector -fcf-protection=none \
-		-Wl,--build-id=none -Wl,-T,tests/guest/guest.ld -o $@ $< $(GUEST_LIB)
+	$(GUEST_CC) -o $@ $< $(GUEST_LIB)
+
+# The abuse kit: one guest of several files.
+$(TOP)/guest/abuse-kit: $(wildcard tests/abuse/*.c) $(GUEST_LIB) \
+		$(wildcard tests/abuse/*.h tests/guest/*.h tests/guest/*.ld)
+	@mkdir -p $(@D)
+	$(GUEST_CC) -o $@ $(wildcard tests/abuse/*.c) $(GUEST_LIB)
 
 golden: husk ## messages and exit statuses of bad input
 	@tests/golden/run $(TOP)/husk

@@ -72,6 +72,12 @@ void print_number(uint64_t value)
 	print_based(value, 10);
 }
 
+void print_hex(uint64_t value)
+{
+	print("0x");
+	print_based(value, 16);
+}
+
 void check(const char *name, bool holds)
 {
 	print(holds ? "ok " : "FAIL ");
@@ -87,10 +93,10 @@ void check_equal(const char *name, uint64_t found, uint64_t expected)
 	}
 	print("FAIL ");
 	print(name);
-	print(": found 0x");
-	print_based(found, 16);
-	print(", expected 0x");
-	print_based(expected, 16);
+	print(": found ");
+	print_hex(found);
+	print(", expected ");
+	print_hex(expected);
 	print("\n");
 }
 

@@ -56,6 +56,7 @@ void *memset(void *to, int byte, size_t len);
 int memcmp(const void *a, const void *b, size_t len);
 void print(const char *text);
 void print_number(uint64_t value);
+void print_hex(uint64_t value);
 /* One line about `name`. */
 void check(const char *name, bool holds);
 void check_equal(const char *name, uint64_t found, uint64_t expected);

@@ -155,20 +155,3 @@ end' ]
 		[ "$(head -n 1 out)" = "vCPUs $cpus" ]
 	done
 }
-
-@test "abuse of ports, holes, registers and notifications changes nothing" {
-	step=1
-	! is_slow || step=20
-	truncate -s 8192 disk
-	cp disk before
-	config abuse "step=$step" 64 1 "$(drive data disk)"
-	run_vm
-	[ "$status" -eq 0 ]
-	[ -z "$(grep FAIL out)" ]
-	[ "$(grep -c '^ok ' out)" -eq 17 ]
-	[ "$(tail -n 1 out)" = end ]
-	# Each breach of the rules by the driver is told, but not without limit.
-	grep -q 'the guest.s driver broke the rules' err
-	[ "$(wc -l <err)" -le 10 ]
-	cmp before disk
-}

@@ -128,17 +128,18 @@ gdt_pointer:
 	.word	gdt_end - gdt - 1
 	.quad	gdt
 
-/* For the PVH entry, which comes without: 1 GiB mapped one to one. */
+/* For the PVH entry, which comes without: 4 GiB mapped one to one. */
 	.balign	4096
 pml4:
 	.quad	pdpt + 3
 	.fill	511, 8, 0
 pdpt:
-	.quad	directory + 3
-	.fill	511, 8, 0
-directory:
+	.quad	directories + 0x0003, directories + 0x1003
+	.quad	directories + 0x2003, directories + 0x3003
+	.fill	508, 8, 0
+directories:
 	.set	addr, 0
-	.rept	512
+	.rept	4 * 512
 	.quad	addr + 0x83	/* present, writable, 2 MiB */
 	.set	addr, addr + 0x200000
 	.endr
