@@ -26,6 +26,12 @@ else
 CFLAGS += -fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer
 LDFLAGS := -fsanitize=$(SAN) -pie
 endif
+# For tests/coverage.
+COVERAGE :=
+ifneq ($(COVERAGE),)
+CFLAGS := -std=gnu17 -O0 -g $(WARNINGS) -fPIE --coverage -fprofile-update=atomic
+LDFLAGS := --coverage -pie
+endif
 LDLIBS := -ljansson -lcap -lpthread
 
 # mke2fs and the like are not on an ordinary user's path.
@@ -177,10 +183,83 @@ $(BUILD)/jail/filters: $(BUILD)/tests/jail/filters.o
 
 -include $(PROBE_OBJS:.o=.d) $(BUILD)/tests/jail/filters.d
 
+# Do the tests notice when the code is wrong?
+
+MUTANTS := $(wildcard virtio/*.c) vmm/kernel_image.c vmm/boot_x86.c vmm/guest_mem.c vmm/bus.c
+
+mutants: setup-test ## break the code in one place at a time: units must fail (hours; MUTANTS="FILE...")
+	@tests/mutants $(MUTANTS)
+
+# For scripts: the value of a variable.
+print-%:
+	@echo $($*)
+
+# Fuzzers (tests/fuzz/fuzz.h), and what they found before, replayed
+#
+# make fuzz FUZZ_SECONDS=60 FUZZ_TARGETS="queue blk"   some of them, for that long each
+# make fuzz FUZZER=afl                                 by AFL++ instead of libFuzzer
+
+FUZZER := libfuzzer
+FUZZ_SECONDS := 60
+FUZZ_TARGETS := $(filter-out main,$(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c)))
+FUZZ_CC := $(if $(filter afl,$(FUZZER)),afl-clang-fast,clang)
+FUZZ_DIR := $(TOP)/fuzz/$(FUZZER)
+FUZZ_CFLAGS := -std=gnu17 -O1 -g $(WARNINGS) -fno-omit-frame-pointer -fsanitize=address,undefined \
+	-fno-sanitize-recover=all -fsanitize=fuzzer-no-link
+# Log lines and inputs pass through fuzz_main.c.
+FUZZ_WRAP := -Wl,--wrap=write,--wrap=LLVMFuzzerTestOneInput
+FUZZ_LIB_OBJS := $(LIB_OBJS) $(JAILER_LIB_OBJS) $(TEST_LIB_OBJS) $(BUILD)/tests/fuzz/fuzz_main.o
+FUZZ_OBJS := $(patsubst $(BUILD)/%,$(FUZZ_DIR)/%,$(FUZZ_LIB_OBJS))
+FUZZERS := $(addprefix $(FUZZ_DIR)/fuzz_,$(FUZZ_TARGETS))
+REPLAYS := $(addprefix $(BUILD)/tests/fuzz/replay_,$(FUZZ_TARGETS))
+
+.PHONY: fuzz fuzzers fuzz-minimize replay coverage setup-fuzz
+
+setup-fuzz:
+	@tests/setup build fuzz
+
+fuzz: setup-fuzz ## fuzz every parser and device: FUZZ_SECONDS=60, FUZZ_TARGETS="queue blk", FUZZER=afl
+	@$(MAKE) --no-print-directory -s fuzzers
+	@tests/fuzz/run $(FUZZER) $(FUZZ_SECONDS) $(FUZZ_TARGETS)
+
+fuzzers: $(FUZZERS) ## the fuzzers, built only
+
+fuzz-minimize: setup-fuzz ## add to the tree's corpora what fuzzing found and they do not reach
+	@$(MAKE) --no-print-directory -s FUZZER=libfuzzer fuzzers
+	@tests/fuzz/minimize $(FUZZ_TARGETS)
+
+replay: $(REPLAYS) ## the tree's corpora, once through
+	@for target in $(FUZZ_TARGETS); do \
+		$(BUILD)/tests/fuzz/replay_$$target tests/fuzz/corpus/$$target || exit; done
+
+$(BUILD)/tests/fuzz/replay_%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/tests/fuzz/replay.o $(FUZZ_LIB_OBJS)
+	$(call say,LINK,$@)$(CC) $(filter-out -static-pie,$(LDFLAGS)) -pie $(FUZZ_WRAP) -o $@ $^ $(LDLIBS)
+
+$(FUZZ_DIR)/fuzz_%: $(FUZZ_DIR)/tests/fuzz/fuzz_%.o $(FUZZ_OBJS)
+	$(call say,LINK,$@)$(FUZZ_CC) -fsanitize=fuzzer -fsanitize=address,undefined $(FUZZ_WRAP) -o $@ $^ $(LDLIBS)
+
+$(FUZZ_DIR)/%.o: %.c
+	@mkdir -p $(@D)
+	$(call say,CC,$@)$(FUZZ_CC) $(CPPFLAGS) $(FUZZ_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(FUZZ_DIR)/%.o: %.S
+	@mkdir -p $(@D)
+	$(call say,AS,$@)clang $(CPPFLAGS) -DINIT_BLOB_PATH='"$(TOP)/rootfs/init"' -MMD -MP -c -o $@ $<
+
+$(FUZZ_DIR)/vmm/init_blob.o: $(TOP)/rootfs/init
+$(FUZZ_DIR)/jailer/seccomp_policy.o: $(SYSCALL_NAMES)
+
+coverage: ## which lines of virtio/ and of the loaders no test runs; fails under 95 %
+	@tests/setup build test fuzz
+	@tests/coverage
+
+-include $(FUZZ_OBJS:.o=.d) $(patsubst %,$(FUZZ_DIR)/tests/fuzz/fuzz_%.d,$(FUZZ_TARGETS)) \
+	$(patsubst %,$(BUILD)/tests/fuzz/fuzz_%.d,$(FUZZ_TARGETS) main) $(BUILD)/tests/fuzz/replay.d
+
 # Static checks
 
 C_FILES := $(wildcard vmm/*.[ch] virtio/*.[ch] jailer/*.[ch] rootfs/*.[ch] tests/unit/*.[ch] tests/guest/*.[ch] \
-	tests/jail/*.[ch])
+	tests/jail/*.[ch] tests/fuzz/*.[ch] tests/abuse/*.[ch])
 TIDY_STAMPS := $(patsubst %.c,$(TOP)/lint/%.tidy,$(filter vmm/%.c virtio/%.c jailer/%.c,$(C_FILES)))
 
 lint: check-layers $(TOP)/lint/format $(TOP)/lint/cppcheck $(TIDY_STAMPS) ## style and static analysis
