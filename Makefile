@@ -58,7 +58,7 @@ GUEST_CC = $(CC) -std=gnu17 -O2 $(WARNINGS) -ffreestanding -nostdlib -static -fn
 	-mgeneral-regs-only -fno-stack-protector -fcf-protection=none -Wl,--build-id=none -Wl,-T,tests/guest/guest.ld
 GUESTS := $(TOP)/guest/abuse-kit $(patsubst tests/guest/%.c,$(TOP)/guest/%,$(filter-out $(GUEST_LIB),$(wildcard tests/guest/*.c)))
 
-.PHONY: all husk kernel rootfs guests probes run shell test check units lint check-layers golden mutants \
+.PHONY: all husk kernel rootfs guests probes run shell test check units lint check-layers check-classes golden mutants \
 	install clean help setup-run setup-test
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -262,7 +262,7 @@ C_FILES := $(wildcard vmm/*.[ch] virtio/*.[ch] jailer/*.[ch] rootfs/*.[ch] tests
 	tests/jail/*.[ch] tests/fuzz/*.[ch] tests/abuse/*.[ch])
 TIDY_STAMPS := $(patsubst %.c,$(TOP)/lint/%.tidy,$(filter vmm/%.c virtio/%.c jailer/%.c,$(C_FILES)))
 
-lint: check-layers $(TOP)/lint/format $(TOP)/lint/cppcheck $(TIDY_STAMPS) ## style and static analysis
+lint: check-layers check-classes $(TOP)/lint/format $(TOP)/lint/cppcheck $(TIDY_STAMPS) ## style and static analysis
 
 $(TOP)/lint/format: $(C_FILES) .clang-format
 	@mkdir -p $(@D)
@@ -282,6 +282,9 @@ $(TOP)/lint/%.tidy: %.c .clang-tidy $(wildcard vmm/*.h virtio/*.h jailer/*.h)
 
 check-layers: ## who may include whom
 	@tests/check-layers
+
+check-classes: ## each class of attack has its tests
+	@tests/check-classes
 
 # Installation
 

@@ -154,25 +154,24 @@ static bool is_port_of_pc(uint32_t port)
 	return false;
 }
 
+/* What a port without a device reads as is not said anywhere: nothing may come of it, that is all.
+ */
 static enum outcome ports(struct victim *v, uint64_t arg)
 {
-	bool ones = true;
 	uint32_t port;
 
 	(void)arg;
 	for (port = 0; port <= UINT16_MAX; port += port_step) {
 		if (is_port_of_pc(port))
 			continue;
-		/* At the very end, a wide access reaches round to port 0. */
-		ones &= in8((uint16_t)port) == UINT8_MAX || port > 0xfff0;
-		ones &= in16((uint16_t)port) == UINT16_MAX || port > 0xfff0;
-		ones &= in32((uint16_t)port) == UINT32_MAX || port > 0xfff0;
+		in8((uint16_t)port);
+		in16((uint16_t)port);
+		in32((uint16_t)port);
 		out8((uint16_t)port, UINT8_MAX);
 		out16((uint16_t)port, 0);
 		out32((uint16_t)port, UINT32_MAX);
 	}
-	return ones ? victim_look(v)
-		    : fail(FAIL_RULE, "a port without a device does not read as ones");
+	return victim_look(v);
 }
 
 /* COM1, which all of them have, in widths and places that no driver uses. */
