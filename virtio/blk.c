@@ -21,12 +21,15 @@
  * Bytes of one segment, so of one request SEG_MAX times that: while it is served, nothing else is.
  * Linux stays far below.
  */
-#define SIZE_MAX_BYTES (128u << 10)
+#define SIZE_MAX_BYTES (16u << 10)
 #define REQUEST_MAX_BYTES ((uint64_t)SEG_MAX * SIZE_MAX_BYTES)
 
-/* A range of DISCARD costs the same whatever its length; zeroes may have to be written. */
+/*
+ * 256 MiB in all: where the file is in pieces of 4 KiB, to discard that takes a third of a second.
+ * Zeroes may have to be written.
+ */
 #define DISCARD_RANGES_MAX 32
-#define DISCARD_SECTORS_MAX (GIB(1) / SECTOR_SIZE)
+#define DISCARD_SECTORS_MAX (MIB(8) / SECTOR_SIZE)
 #define ZEROES_RANGES_MAX 1
 #define ZEROES_SECTORS_MAX (MIB(16) / SECTOR_SIZE)
 /* File systems give space back in blocks of this size. */
@@ -45,7 +48,9 @@ struct blk {
 	struct blk_file file;
 	char *name;
 	char id[VIRTIO_BLK_ID_BYTES]; /* NUL-padded, not NUL-ended */
-	struct virtq_chain chain;     /* the request in hand; too big for the stack */
+	struct log_limit
+		host_limit;	  /* not the driver's: a guest must not hide what the host says */
+	struct virtq_chain chain; /* the request in hand; too big for the stack */
 };
 
 /* A request whose framing was checked; data are the part without header and status. */
@@ -91,7 +96,7 @@ static int data_range(const struct blk *blk, uint64_t sector, uint64_t bytes, ui
 /* What the host could not do. Whoever runs it wants to know why; the guest has an I/O error. */
 static int host_result(struct blk *blk, int err)
 {
-	if (err && err != -EOPNOTSUPP && log_limit_ok(&blk->virtio.log_limit))
+	if (err && err != -EOPNOTSUPP && log_limit_ok(&blk->host_limit))
 		log_warn("disk \"%s\": %s; the guest sees an I/O error", blk->name, strerror(-err));
 	return err;
 }

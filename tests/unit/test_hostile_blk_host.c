@@ -105,7 +105,7 @@ static void class_28_work_of_one_request(void **state)
 		uint64_t bytes;
 	} cases[] = {
 		{ZEROES, offsetof(struct virtio_blk_config, max_write_zeroes_sectors), MIB(16)},
-		{DISCARD, offsetof(struct virtio_blk_config, max_discard_sectors), GIB(1)},
+		{DISCARD, offsetof(struct virtio_blk_config, max_discard_sectors), MIB(8)},
 	};
 	struct fixture *f = *state;
 	int fd = memfd_create("big", MFD_CLOEXEC);
@@ -342,6 +342,17 @@ static void class_32_host_errors(void **state)
 	assert_recovers(f);
 }
 
+/* There is nothing to flush, and nothing that husk's filters would let it call. */
+static void class_29_flush_of_a_read_only_disk(void **state)
+{
+	struct fixture *f = *state;
+
+	/* It knows no fdatasync. */
+	device_replace(f, open("/dev/null", O_RDONLY | O_CLOEXEC), true, 0);
+	assert_int_equal(ask(f, FLUSH, 0, 0, NULL, 0), OK);
+	device_replace(f, dup(f->fd), false, 0);
+}
+
 /* The log says what the host could not do, but a guest that goes on trying does not fill it. */
 static void class_32_host_errors_are_told(void **state)
 {
@@ -351,6 +362,15 @@ static void class_32_host_errors_are_told(void **state)
 	unsigned int i;
 
 	device_replace(f, open("/dev/full", O_RDWR | O_CLOEXEC), false, 0);
+	/* What a driver does to be told off does not use up these lines. */
+	log_set_level(LOG_ERROR);
+	for (i = 0; i < 20; i++) {
+		fake_reg_write(&f->guest, VIRTIO_MMIO_STATUS, 0);
+		fake_reg_write(&f->guest, VIRTIO_MMIO_STATUS, VIRTIO_CONFIG_S_DRIVER);
+		assert_true(needs_reset(f));
+	}
+	restart(f);
+	log_set_level(LOG_WARN);
 	capture_begin(&capture, STDERR_FILENO);
 	for (i = 0; i < 50; i++)
 		assert_int_equal(ask(f, OUT, 0, SECTOR, NULL, 0), IOERR);
@@ -392,6 +412,7 @@ int main(void)
 		hostile_test(class_25_beyond_four_gigabytes),
 		hostile_test(class_28_work_of_one_request),
 		hostile_test(class_29_write_to_read_only),
+		hostile_test(class_29_flush_of_a_read_only_disk),
 		hostile_test(class_30_a_raw_disk_stays_raw),
 		hostile_test(class_31_truncated_under_the_vm),
 		hostile_test(class_32_a_full_file_system),
