@@ -131,14 +131,19 @@ static void on_link(void *ctx, enum guest_link_event event)
 	}
 }
 
-/* The serial ports may hold the guest's last words. */
+/*
+ * The serial ports may hold the guest's last words. No more of them: a vCPU that goes on talking to
+ * a slow reader would put off the end for ever.
+ */
 static bool on_settle(void *ctx)
 {
 	struct machine *machine = ctx;
 
+	serial_end(&machine->console.serial);
 	serial_flush(&machine->console.serial);
 	if (!is_run(machine))
 		return !console_is_blocked(&machine->console);
+	serial_end(&machine->link.serial);
 	serial_flush(&machine->link.serial);
 	return !guest_link_is_blocked(&machine->link);
 }

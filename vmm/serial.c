@@ -84,7 +84,7 @@ static void tx_push(struct serial *serial, uint8_t byte)
 	struct serial_state *state = &serial->state;
 
 	/* In loop-back mode nothing leaves; drivers only look at the modem lines there. */
-	if (!(state->mcr & UART_MCR_LOOP) && state->tx_len < SERIAL_BUFFER) {
+	if (!(state->mcr & UART_MCR_LOOP) && state->tx_len < SERIAL_BUFFER && !serial->ended) {
 		state->tx[state->tx_len++] = byte;
 		if (state->tx_len == 1)
 			wake_loop(serial);
@@ -247,6 +247,13 @@ void serial_flush(struct serial *serial)
 {
 	pthread_mutex_lock(&serial->device.lock);
 	serial_resume(serial);
+	pthread_mutex_unlock(&serial->device.lock);
+}
+
+void serial_end(struct serial *serial)
+{
+	pthread_mutex_lock(&serial->device.lock);
+	serial->ended = true;
 	pthread_mutex_unlock(&serial->device.lock);
 }
 

@@ -51,6 +51,7 @@ struct serial {
 	struct serial_host host;
 	struct event_loop *loop;
 	int wake_fd; /* a vCPU has work for the loop thread */
+	bool ended;
 	struct event_watch wake;
 };
 
@@ -71,5 +72,7 @@ bool serial_receive(struct serial *serial, const void *data, size_t len);
 void serial_resume(struct serial *serial);
 /* The same, for who does not hold the lock. */
 void serial_flush(struct serial *serial);
+/* The guest is at its end: what it sends from now on is lost. For who does not hold the lock. */
+void serial_end(struct serial *serial);
 
 #endif

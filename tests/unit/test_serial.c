@@ -182,6 +182,22 @@ static void a_driver_that_ignores_full_is_bounded(void **state)
 	assert_int_equal(in(port, UART_LSR) & UART_LSR_DR, 0);
 }
 
+/* What the guest sent before its end leaves, nothing after it does. */
+static void the_end_is_the_end(void **state)
+{
+	struct port *port = *state;
+
+	out(port, UART_TX, pattern(0));
+	serial_end(&port->serial);
+	out(port, UART_TX, pattern(1));
+	assert_true(in(port, UART_LSR) & UART_LSR_THRE);
+	host_ready(port, SIZE_MAX);
+	out(port, UART_TX, pattern(2));
+	host_ready(port, SIZE_MAX);
+	assert_int_equal(port->nr_sent, 1);
+	assert_int_equal(port->sent[0], pattern(0));
+}
+
 /* The first byte wakes the loop; there is no need to for those behind it. */
 static void output_wakes_the_loop(void **state)
 {
@@ -248,6 +264,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		port_test(probed_as_16550a),
 		port_test(transmitter_interrupt),
+		port_test(the_end_is_the_end),
 		port_test(a_slow_host_loses_nothing),
 		port_test(the_interrupt_means_room_for_a_fifo),
 		port_test(a_driver_that_ignores_full_is_bounded),
