@@ -143,6 +143,9 @@ int resources_open(const struct vm_config *config, struct resources *ret_resourc
 	if (err)
 		return err;
 	host_streams_open(&resources->streams);
+	/* The log must not wait for whoever should read it, either. */
+	if (resources->streams.err >= 0)
+		dup2(resources->streams.err, STDERR_FILENO);
 	resources->is_terminal = host_terminal_is_ours(STDIN_FILENO, STDOUT_FILENO);
 	net_passt_dns(resources->dns);
 	err = open_all(config, resources);
