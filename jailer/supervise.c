@@ -31,6 +31,12 @@
 #include "confine.h"
 #include "util.h"
 
+/*
+ * How long a VM may take that was told to end. Its main thread may stand in a call that the host
+ * does not let it out of, such as a write to a terminal nobody reads and that could not be opened
+ * anew.
+ */
+#define END_MS 5000
 #define ALIVE_FD 3 /* of the parent: the pipe's end, behind the standard streams */
 
 struct supervisor {
@@ -40,6 +46,8 @@ struct supervisor {
 	sigset_t watched, inherited;
 	pid_t self, child;
 	int child_fd, signal_fd;
+	int told;    /* the signal by which the VM was told to end; 0: none yet */
+	bool killed; /* as it did not end */
 };
 
 static sigset_t watched_signals(void)
@@ -57,7 +65,7 @@ static void signal_child(const struct supervisor *supervisor, int nr)
 	syscall(SYS_pidfd_send_signal, supervisor->child_fd, nr, NULL, 0);
 }
 
-static void pass_on(const struct supervisor *supervisor, int nr)
+static void pass_on(struct supervisor *supervisor, int nr)
 {
 	switch (nr) {
 	case SIGCHLD:
@@ -69,7 +77,11 @@ static void pass_on(const struct supervisor *supervisor, int nr)
 		kill(supervisor->self, SIGSTOP);
 		/* Here once there was a SIGCONT, which is the next to be read. */
 		return;
+	case SIGCONT:
+		signal_child(supervisor, nr);
+		return;
 	default:
+		supervisor->told = nr;
 		signal_child(supervisor, nr);
 	}
 }
@@ -85,6 +97,11 @@ static void __attribute__((noreturn)) follow(const struct supervisor *supervisor
 	/* Not tcsetattr: it looks at the result, by a call that the filter forbids. */
 	if (supervisor->has_terminal)
 		ioctl(STDIN_FILENO, TCSETS, &supervisor->terminal);
+	if (supervisor->killed) {
+		log_error("the VM did not end within %d seconds of signal %d (%s) and was killed",
+			  END_MS / 1000, supervisor->told, strsignal(supervisor->told));
+		_exit(128 + supervisor->told);
+	}
 	if (nr != SIGSYS) /* the filter has said more about it */
 		log_error("the VM's process was killed by signal %d (%s)%s", nr, strsignal(nr),
 			  nr == SIGKILL ? "; if nobody did that, the host ran out of memory: see "
@@ -93,12 +110,17 @@ static void __attribute__((noreturn)) follow(const struct supervisor *supervisor
 	_exit(supervisor->spec->killed_status(nr));
 }
 
-static void __attribute__((noreturn)) watch(const struct supervisor *supervisor)
+static void __attribute__((noreturn)) watch(struct supervisor *supervisor)
 {
+	struct pollfd signals = {.fd = supervisor->signal_fd, .events = POLLIN};
 	struct signalfd_siginfo info;
 	int status;
 
 	for (;;) {
+		if (!poll(&signals, 1, supervisor->told ? END_MS : -1)) {
+			supervisor->killed = true;
+			signal_child(supervisor, SIGKILL);
+		}
 		bool got = read(supervisor->signal_fd, &info, sizeof(info)) == sizeof(info);
 
 		/* Without signals (never seen) there is only waiting. */

@@ -23,7 +23,8 @@ struct supervise_spec {
  * it cannot watch the child, it kills it and exits with `failed_status`.
  *
  * The parent closes every descriptor but the standard ones; passes on SIGTERM, SIGINT, SIGHUP and
- * SIGQUIT (one that was sent to the process group reaches the child twice); stops and goes on with
+ * SIGQUIT (one that was sent to the process group reaches the child twice) and kills a child that
+ * has not ended 5 seconds later, which then counts as ended by that signal; stops and goes on with
  * the child (SIGTSTP, SIGCONT); puts the terminal's settings back if a signal killed the child; and
  * exits with the child's status.
  *

@@ -318,6 +318,23 @@ static void signals_are_passed_on(void **state)
 	}
 }
 
+static void check_deaf(struct family *family)
+{
+	uint64_t start = clock_now_ns();
+
+	kill(family->supervisor, SIGTERM);
+	assert_exited(family, 128 + SIGTERM);
+	assert_true(clock_now_ns() - start > 4000000000ull);
+	assert_non_null(strstr(family_log(family), "did not end within 5 seconds of signal 15"));
+}
+
+static void who_does_not_end_is_killed(void **state)
+{
+	(void)state;
+	/* It has the signal blocked. */
+	for_families((struct family){.vm = wait_forever}, check_deaf);
+}
+
 /* One that comes before there is a child. */
 static void send_early(void)
 {
@@ -522,6 +539,7 @@ int main(void)
 		cmocka_unit_test(a_child_that_crashed),
 		cmocka_unit_test(the_child_dies_with_its_parent),
 		cmocka_unit_test(signals_are_passed_on),
+		cmocka_unit_test(who_does_not_end_is_killed),
 		cmocka_unit_test(a_signal_before_the_fork),
 		cmocka_unit_test(what_is_ignored_stays_so),
 		cmocka_unit_test(both_stop_and_go_on),
