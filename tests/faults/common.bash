@@ -21,7 +21,7 @@ wait_for() {
 		sleep 0.05
 	done
 	echo "waited in vain for: $*" >&2
-	cat -v out err >&2 || :
+	cat -v out err >&2 2>/dev/null || :
 	return 1
 }
 
@@ -81,7 +81,8 @@ clean_up() {
 	fi
 	exec 8>&-
 	cd "$BATS_TEST_TMPDIR"
-	! mountpoint -q fs || umount fs
+	# The VM may outlive its supervisor by a moment.
+	! mountpoint -q fs || wait_for umount fs
 	[ ! -e "/sys/class/net/$TAP" ] || ip link del "$TAP"
 	[ ! -d "${cgroup-}" ] || rmdir_cgroup
 	[ -z "${shared-}" ] || rm -rf "$shared"
@@ -103,6 +104,23 @@ mount_fs() {
 # Down at once, as if its device were gone.
 break_fs() {
 	python3 -c 'import fcntl, os, struct; fcntl.ioctl(os.open("fs", os.O_RDONLY), 0x8004587d, struct.pack("I", 2))'
+}
+
+# A TAP for the guest.
+add_tap() {
+	ip tuntap add dev "$TAP" mode tap
+	ip link set "$TAP" up
+}
+
+# Makes it the network of vm.json.
+add_network() {
+	sed -i '$d' vm.json
+	echo ', "network-interfaces": [{"iface_id": "net", "host_dev_name": "'"$TAP"'"}]}' >>vm.json
+}
+
+# Frames that came out of it so far.
+frames() {
+	cat "/sys/class/net/$TAP/statistics/rx_packets"
 }
 
 # Makes a cgroup that may use $1 bytes of memory.

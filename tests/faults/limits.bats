@@ -6,6 +6,11 @@
 
 load common
 
+teardown() {
+	exec 9>&-
+	clean_up
+}
+
 @test "floods: husk's memory grows by less than 1 MiB, CPU time and log lines are bounded" {
 	needs_root 'a TAP'
 	"$FAULTS/../bench/abuse" --check --seconds 2
@@ -13,6 +18,34 @@ load common
 
 @test "floods: a VM on a CPU of its own gets its work done" {
 	[ "$(nproc)" -ge 2 ] || skip "needs two CPUs"
-	# Not of requests: a flood of flushes slows down everyone on the same host file system.
 	"$FAULTS/../bench/abuse" --check --seconds 0.5 neighbour kicks rubbish ports
+}
+
+@test "nobody reads the log: a guest that causes lines goes on, and SIGTERM ends it" {
+	needs_root 'a TAP'
+	add_tap
+	truncate -s 4M disk
+	config flood mode=beside 32 1 "$(drive data disk)"
+	add_network
+	mkfifo log
+	exec 9<>log
+	"$HUSK" --config-file vm.json --no-api </dev/null >out 2>log 3>&- &
+	husk=$!
+	read -r -t 30 line <&9
+	[[ "$line" == *'broke the rules'* ]]
+	# No more room; and then lines enough, as there may be five in a second.
+	dd if=/dev/zero of=log bs=4096 oflag=nonblock 2>dd.err || grep 'temporarily unavailable' dd.err
+	sleep 2
+	wait_for is_past $(($(stat -c %s out) + 500)) $(($(frames) + 500))
+	kill -TERM "$husk"
+	timeout 5 tail -s 0.1 --pid "$husk" -f /dev/null
+	status=0
+	wait "$husk" || status=$?
+	husk=
+	[ "$status" -eq 143 ]
+}
+
+# Turns and frames.
+is_past() {
+	[ "$(stat -c %s out)" -ge "$1" ] && [ "$(frames)" -ge "$2" ]
 }

@@ -14,19 +14,12 @@ teardown() {
 tap_guest() {
 	needs_root 'a TAP'
 	truncate -s 4M disk
-	ip tuntap add dev "$TAP" mode tap
-	ip link set "$TAP" up
+	add_tap
 	config faults '' 32 1 "$(drive data disk)"
-	sed -i '$d' vm.json
-	echo ', "network-interfaces": [{"iface_id": "net", "host_dev_name": "'"$TAP"'"}]}' >>vm.json
+	add_network
 	start_guest
 	ask l 1
 	ask s 64
-}
-
-# Frames that came out of the TAP so far.
-frames() {
-	cat "/sys/class/net/$TAP/statistics/rx_packets"
 }
 
 # The event loop waits, and does not turn round and round: no more than 50 ms of CPU time in a second.

@@ -18,7 +18,7 @@ teardown() {
 
 @test "a power cut: what was not on stable storage is lost" {
 	needs_root 'a mount'
-	make_fs 1M # or skips
+	make_fs 4M # or skips
 	umount fs
 	rm -r fs fs.img
 	"$FAULTS/powercut.py" cut "${HUSK_POWER_CUTS:-20}"

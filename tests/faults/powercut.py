@@ -10,26 +10,33 @@ stable is there, whole, and at most one that it had not told is torn.
 	                         instant: what was not on stable storage is lost. Takes root.
 
 The guest is build/guest/powercut, with FLUSH and without, in turn. $HUSK and $GUESTS say where things
-are; works in the current folder. Exit status 1 and a line for each disk that is not as it has to be.
+are, if not in build/; works in the current folder. Exit status 1 and a line for each disk that is not
+as it has to be.
 """
 import fcntl
 import json
 import os
 import random
+import re
 import signal
 import struct
 import subprocess
 import sys
 import time
 
-HUSK, GUESTS = os.environ["HUSK"], os.environ["GUESTS"]
+TREE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+HUSK = os.environ.get("HUSK", TREE + "/build/husk")
+GUESTS = os.environ.get("GUESTS", TREE + "/build/guest")
 # As tests/guest/powercut.c has them.
 SLOTS, SECTORS, FACTOR, MASK = 16, 32, 0x9e3779b97f4a7c15, (1 << 64) - 1
 INVERSE = pow(FACTOR, -1, 1 << 64)
 RECORD = SECTORS * 512
-SLOW = "QEMU TCG" in open("/proc/cpuinfo").read()
+# On a KVM host under QEMU's TCG.
+SLOWER = 10 if "QEMU TCG" in open("/proc/cpuinfo").read() else 1
 # Linux, include/uapi/linux/ext4.h: down at once, without a flush of the journal.
 EXT4_IOC_SHUTDOWN, EXT4_GOING_NOLOGFLUSH = 0x8004587d, 2
+REFUSED = re.compile(
+    '(husk: disk "disk": (Input/output error|Read-only file system); the guest sees an I/O error\n)+')
 
 
 def expected(number):
@@ -81,14 +88,24 @@ def told_lines():
     return lines, len(numbers)
 
 
-def some_time():
-    # Now and then before anything happened.
-    time.sleep(random.uniform(0, 3 if SLOW else 0.25))
+def some_time(husk, number):
+    """Until the guest has told some records, and a moment more; now and then before it does anything."""
+    if number % 7 == 0:
+        time.sleep(random.uniform(0, 0.05 * SLOWER))
+        return
+    goal, end = random.randint(1, 2 * SLOTS), time.monotonic() + 60
+    while told_lines()[1] < goal:
+        if husk.poll() is not None or time.monotonic() > end:
+            husk.kill()
+            husk.wait()
+            sys.exit("the guest does not go on: " + open("err").read())
+        time.sleep(0.001)
+    time.sleep(random.uniform(0, 0.005 * SLOWER))
 
 
 def kill(number, words):
     husk = start("disk", words)
-    some_time()
+    some_time(husk, number)
     target = ("vm", "supervisor", "group")[number % 3]
     if target == "group":
         os.killpg(husk.pid, signal.SIGKILL)
@@ -103,12 +120,12 @@ def kill(number, words):
     return check("disk", told_lines()[1])
 
 
-def cut(_, words):
+def cut(number, words):
     subprocess.run(["mount", "fs.img", "fs", "-o", "loop"], check=True)
     try:
         husk = start("fs/disk", words)
         folder = os.open("fs", os.O_RDONLY)
-        some_time()
+        some_time(husk, number)
         # What is told later does not count: a fdatasync that is under way when the journal is
         # aborted may say that all went well (Linux 6.18, also without husk).
         told = told_lines()[1]
@@ -123,11 +140,11 @@ def cut(_, words):
     finally:
         subprocess.run(["umount", "fs"], check=True)
     lines = told_lines()[0]
-    if os.stat("err").st_size:
-        # It went down before husk had its disk.
-        return (None if not told else open("err").read()), False
-    if status or lines[-2:] != ["refused", "end"]:
-        return "husk's status is %s, the guest's last words are %s" % (status, lines[-2:]), False
+    err = open("err").read()
+    if status and not lines:
+        return None, False  # it went down before husk had its disk
+    if status or lines[-2:] != ["refused", "end"] or not REFUSED.fullmatch(err):
+        return "status %s, the guest's last words are %s, husk's: %s" % (status, lines[-2:], err), False
     subprocess.run(["mount", "fs.img", "fs", "-o", "loop"], check=True)
     try:
         return check("fs/disk", told)
@@ -154,10 +171,6 @@ def main():
     told.sort()
     print("%d times: %d to %d records told, %d in the middle; %d torn; %d disks are wrong" %
           (count, told[0], told[-1], told[count // 2], torn, failed))
-    # A test that never gets anywhere proves nothing.
-    if not told[count // 2]:
-        print("most VMs were ended before they told anything")
-        failed += 1
     sys.exit(failed != 0)
 
 

@@ -49,6 +49,7 @@ static uint32_t do_send(void)
 		for (turns = 0; net_pending(NET_TX); turns++) {
 			if (turns == PATIENCE)
 				return sent;
+			in8(COM1 + UART_LSR); /* an exit: the host has its turn, too */
 			net_receive(net);
 		}
 	}

@@ -128,13 +128,21 @@ static void work(void)
 	serial_out('.');
 }
 
+/* A disk that breaks all the time, and a network at work; a dot when both had a turn. */
+static void beside(void)
+{
+	rubbish();
+	tx();
+	serial_out('.');
+}
+
 static const struct {
 	const char *name;
 	void (*fn)(void);
 } modes[] = {
 	{"spin", spin},	    {"kicks", kicks}, {"rubbish", rubbish},   {"resets", resets},
 	{"serial", serial}, {"ports", ports}, {"mmio", mmio},	      {"tx", tx},
-	{"rx", rx},	    {"work", work},   {"requests", requests},
+	{"rx", rx},	    {"work", work},   {"requests", requests}, {"beside", beside},
 };
 
 static void find_devices(const char *words)
