@@ -45,6 +45,28 @@ teardown() {
 	[ "$status" -eq 143 ]
 }
 
+# Of a terminal, polling says that there is room for a byte, not for a line.
+@test "nobody reads the log, on a terminal: the same" {
+	needs_root 'a TAP'
+	add_tap
+	truncate -s 4M disk
+	config flood mode=beside 32 1 "$(drive data disk)"
+	add_network
+	"$FAULTS/terminal.py" "$HUSK" --config-file vm.json --no-api </dev/null >out 3>&- &
+	runner=$!
+	wait_for test -s pid
+	husk=$(cat pid)
+	sleep 4
+	wait_for is_past $(($(stat -c %s out) + 500)) $(($(frames) + 500))
+	kill -TERM "$husk"
+	# Not by its supervisor, after five.
+	timeout 3 tail -s 0.1 --pid "$husk" -f /dev/null
+	husk=
+	status=0
+	wait "$runner" || status=$?
+	[ "$status" -eq 143 ]
+}
+
 # Turns and frames.
 is_past() {
 	[ "$(stat -c %s out)" -ge "$1" ] && [ "$(frames)" -ge "$2" ]
