@@ -125,7 +125,6 @@ int blk_file_open(struct blk_file *ret_file, const char *path, bool read_only)
 void blk_file_close(struct blk_file *file)
 {
 	close_fd_ptr(&file->fd);
-	file->fd = -1;
 }
 
 typedef ssize_t transfer_fn(int fd, const struct iovec *iov, int nr, off_t offset);

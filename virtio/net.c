@@ -355,8 +355,7 @@ void net_destroy(struct net *net)
 {
 	if (!net)
 		return;
-	if (net->virtio.loop)
-		event_loop_remove(net->virtio.loop, &net->watch);
+	event_loop_remove(net->virtio.loop, &net->watch);
 	virtio_fini(&net->virtio);
 	net->backend->ops->destroy(net->backend);
 	free(net->id);

@@ -59,7 +59,6 @@ int input_file_open(struct input_file *file, const char *what, const char *path)
 void input_file_close(struct input_file *file)
 {
 	close_fd_ptr(&file->fd);
-	file->fd = -1;
 }
 
 int input_file_read(const struct input_file *file, uint64_t offset, void *ret_data, uint64_t len)

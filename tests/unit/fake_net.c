@@ -28,6 +28,11 @@ static int fake_send(struct net_backend *backend, struct iovec *iov, unsigned in
 	return errno == EAGAIN ? -EAGAIN : -EPIPE;
 }
 
+static int fake_flush(struct net_backend *backend)
+{
+	return to_fake(backend)->flush_result;
+}
+
 static ssize_t fake_receive(struct net_backend *backend, struct iovec *iov, unsigned int nr)
 {
 	struct msghdr msg = {.msg_iov = iov, .msg_iovlen = nr};
@@ -39,10 +44,15 @@ static ssize_t fake_receive(struct net_backend *backend, struct iovec *iov, unsi
 	for (i = 0; i < nr; i++)
 		room += iov[i].iov_len;
 	FAKE_CHECK(room > sizeof(struct virtio_net_hdr_v1) + NET_FRAME_MAX);
+	if (to_fake(backend)->empty) {
+		to_fake(backend)->empty--;
+		return 0;
+	}
 	if (to_fake(backend)->flood) {
 		to_fake(backend)->flood--;
 		memset(iov[0].iov_base, 0, iov[0].iov_len);
-		return sizeof(struct virtio_net_hdr_v1) + 60;
+		return sizeof(struct virtio_net_hdr_v1) +
+		       (to_fake(backend)->flood_len ? to_fake(backend)->flood_len : 60);
 	}
 	len = recvmsg(backend->fd, &msg, MSG_DONTWAIT);
 	if (len < 0)
@@ -65,6 +75,7 @@ static void fake_destroy(struct net_backend *backend)
 
 static const struct net_backend_ops fake_ops = {
 	.send = fake_send,
+	.flush = fake_flush,
 	.receive = fake_receive,
 	.set_features = fake_set_features,
 	.destroy = fake_destroy,

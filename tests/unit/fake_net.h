@@ -27,8 +27,11 @@ struct fake_net_backend {
 	int features_result;	   /* what set_features answers */
 	unsigned int features_set; /* how often it was called */
 	uint64_t features;	   /* with what, last */
+	int flush_result;	   /* what flush answers */
 	unsigned int sends;	   /* how often send was called */
-	unsigned int flood;	   /* frames of 60 bytes still to be received before the socket's */
+	unsigned int empty;	   /* receptions of nothing at all, before the socket's */
+	unsigned int flood;	   /* frames still to be received before the socket's */
+	uint32_t flood_len;	   /* of that length; 0: of 60 bytes */
 };
 
 struct fake_net {

@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A host that fails under a disk: each kind of error at each system call of each request. The guest
- * gets S_IOERR for that request alone, and the device goes on. This program has its own preadv,
- * pwritev, fdatasync and fallocate, which the linker takes before those of libc.
+ * gets S_IOERR for that request alone, and the device goes on. And a host that fails while a disk
+ * is opened: one line says why. This program has its own system calls, which the linker takes
+ * before those of libc.
  */
+#include "capture.h"
 #include "test_blk.h"
 
 #include <errno.h>
 #include <linux/falloc.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 
@@ -88,6 +92,150 @@ int fallocate(int fd, int mode, off_t offset, off_t len)
 		mode ^= FALLOC_FL_ZERO_RANGE | FALLOC_FL_PUNCH_HOLE;
 	return (int)syscall(SYS_fallocate, fd, mode, offset, len);
 }
+
+/*
+ * The way to an open disk
+ */
+
+#define DEVICE_BLOCK 4096
+
+enum step { NONE, OPEN, STAT, GET_SIZE, GET_BLOCK, LOCK };
+
+static struct {
+	enum step fails;
+	int error;
+	bool block_device; /* what is opened says it is one */
+} opening;
+
+static int step_fails(enum step step)
+{
+	if (opening.fails != step)
+		return 0;
+	errno = opening.error;
+	return -1;
+}
+
+/* By another name here, as the headers may have them as inline functions. */
+int own_open(const char *path, int flags, int mode) __asm__("open");
+int own_open_2(const char *path, int flags) __asm__("__open_2");
+int own_fstat(int fd, struct stat *ret_stat) __asm__("fstat");
+int own_ioctl(int fd, unsigned long request, void *arg) __asm__("ioctl");
+int own_flock(int fd, int operation) __asm__("flock");
+
+int own_open(const char *path, int flags, int mode)
+{
+	int fd;
+
+	if (strcmp(path, "disk") != 0)
+		return (int)syscall(SYS_openat, AT_FDCWD, path, flags, mode);
+	if (step_fails(OPEN))
+		return -1;
+	fd = memfd_create("disk", MFD_CLOEXEC);
+	assert_int_equal(ftruncate(fd, DISK_SIZE), 0);
+	return fd;
+}
+
+int own_open_2(const char *path, int flags)
+{
+	return own_open(path, flags, 0);
+}
+
+int own_fstat(int fd, struct stat *ret_stat)
+{
+	if (step_fails(STAT) || syscall(SYS_fstat, fd, ret_stat))
+		return -1;
+	if (opening.block_device)
+		ret_stat->st_mode = S_IFBLK;
+	return 0;
+}
+
+int own_ioctl(int fd, unsigned long request, void *arg)
+{
+	switch (request) {
+	case BLKGETSIZE64:
+		*(uint64_t *)arg = 2 * DISK_SIZE;
+		return step_fails(GET_SIZE);
+	case BLKSSZGET:
+		*(int *)arg = DEVICE_BLOCK;
+		return step_fails(GET_BLOCK);
+	}
+	return (int)syscall(SYS_ioctl, fd, request, arg);
+}
+
+int own_flock(int fd, int operation)
+{
+	return step_fails(LOCK) ? -1 : (int)syscall(SYS_flock, fd, operation);
+}
+
+static void each_step_of_opening(void **state)
+{
+#define WRITING(text) \
+	"husk: cannot open disk \"disk\" for writing: " text "; " \
+	"open it read-only (\",ro\") or make it writable for this user\n"
+#define OPENING(text) "husk: cannot open disk \"disk\": " text "\n"
+	static const struct {
+		enum step step;
+		int error;
+		bool read_only;
+		const char *line;
+	} rows[] = {
+		{OPEN, EACCES, false, WRITING("Permission denied")},
+		{OPEN, EPERM, false, WRITING("Operation not permitted")},
+		{OPEN, EROFS, false, WRITING("Read-only file system")},
+		{OPEN, ETXTBSY, false, WRITING("Text file busy")},
+		{OPEN, EACCES, true, OPENING("Permission denied")},
+		{OPEN, EMFILE, false, OPENING("Too many open files")},
+		{STAT, EIO, false, OPENING("Input/output error")},
+		{GET_SIZE, EIO, false, OPENING("Input/output error")},
+		{GET_BLOCK, EIO, false, OPENING("Input/output error")},
+		{LOCK, ENOLCK, false,
+		 "husk: cannot lock disk \"disk\": No locks available; "
+		 "copy it to a file system with locks\n"},
+	};
+	const int before = dup(STDERR_FILENO);
+	struct blk_file file;
+	struct capture capture;
+	size_t i;
+	int err;
+
+	(void)state;
+	close(before);
+	for (i = 0; i < ARRAY_SIZE(rows); i++) {
+		opening.fails = rows[i].step;
+		opening.error = rows[i].error;
+		opening.block_device = rows[i].step == GET_SIZE || rows[i].step == GET_BLOCK;
+		file.fd = 12345;
+		capture_begin(&capture, STDERR_FILENO);
+		err = blk_file_open(&file, "disk", rows[i].read_only);
+		opening.fails = NONE;
+		opening.block_device = false;
+		capture_end(&capture);
+		assert_int_equal(err, -rows[i].error);
+		assert_string_equal(capture.text, rows[i].line);
+		assert_int_equal(file.fd, -1);
+		/* Nothing is left open. */
+		assert_int_equal(dup(STDERR_FILENO), before);
+		close(before);
+	}
+}
+
+/* It says itself how big it is, and what its blocks are. */
+static void a_block_device_is_opened(void **state)
+{
+	struct blk_file file;
+
+	(void)state;
+	opening.block_device = true;
+	assert_int_equal(blk_file_open(&file, "disk", true), 0);
+	opening.block_device = false;
+	assert_int_equal(file.size, 2 * DISK_SIZE);
+	assert_int_equal(file.block_size, DEVICE_BLOCK);
+	blk_file_close(&file);
+}
+
+/*
+ * Requests
+ */
 
 static int setup_faults(void **state)
 {
@@ -171,6 +319,25 @@ static void each_error_at_each_call(void **state)
 	}
 }
 
+/* Whoever runs the host reads why, once for each. */
+static void each_failure_is_told(void **state)
+{
+	struct fixture *f = *state;
+	struct capture capture;
+	size_t i;
+
+	log_set_level(LOG_WARN);
+	for (i = 0; i < ARRAY_SIZE(requests); i++) {
+		prepare(f, i);
+		host_reset(1, ENOSPC);
+		capture_begin(&capture, STDERR_FILENO);
+		run(f, requests[i].type, requests[i].ranges);
+		capture_end(&capture);
+		assert_string_equal(capture.text, "husk: disk \"disk-id\": No space left "
+						  "on device; the guest sees an I/O error\n");
+	}
+}
+
 /* However often, at whichever call: it is no error. */
 static void interrupted_at_each_call(void **state)
 {
@@ -220,7 +387,8 @@ static void no_progress_is_an_error(void **state)
 	host.short_transfers = true;
 	host.zero_at = 2;
 	for (i = 0; i < ARRAY_SIZE(types); i++) {
-		host_reset(0, 0);
+		/* What an older call left in errno says nothing. */
+		host_reset(0, EINTR);
 		assert_int_equal(run(f, types[i], 0), VIRTIO_BLK_S_IOERR);
 		assert_int_equal(host.calls, 2);
 	}
@@ -255,9 +423,10 @@ static void a_failed_flush_is_for_good(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(each_error_at_each_call),	  TEST(interrupted_at_each_call),
-		TEST(nothing_else_is_touched),	  TEST(no_progress_is_an_error),
-		TEST(a_failed_flush_is_for_good),
+		cmocka_unit_test(each_step_of_opening), cmocka_unit_test(a_block_device_is_opened),
+		TEST(each_error_at_each_call),		TEST(each_failure_is_told),
+		TEST(interrupted_at_each_call),		TEST(nothing_else_is_touched),
+		TEST(no_progress_is_an_error),		TEST(a_failed_flush_is_for_good),
 	};
 
 	/* A device that spins is a failure, not a wait. */

@@ -5,10 +5,23 @@
 #include <asm/bootparam.h>
 #include <elf.h>
 #include <errno.h>
+#include <sys/syscall.h>
 #include <sys/sysinfo.h>
 
 #include "layout_x86.h"
 #include "util.h"
+
+/* Swap that the host has on top of its own; this program has its own sysinfo. */
+static uint64_t more_swap;
+
+int own_sysinfo(struct sysinfo *ret_host) __asm__("sysinfo");
+int own_sysinfo(struct sysinfo *ret_host)
+{
+	int err = (int)syscall(SYS_sysinfo, ret_host);
+
+	ret_host->totalswap += more_swap / ret_host->mem_unit;
+	return err;
+}
 
 #define KERNEL_END 0x2000000ull /* 32 MiB, by its zeroed part */
 
@@ -167,6 +180,20 @@ static void more_memory_than_the_host_has(void **state)
 	assert_int_equal(err, -ENOMEM);
 	assert_int_equal(capture_lines(&capture), 1);
 	assert_int_equal(mem.nr_regions, 0);
+	/* All of it is not too much, swap as well. */
+	more_swap = MIB(64);
+	assert_int_equal(boot_x86_map_memory(&mem, host_memory()), 0);
+	assert_int_equal(guest_mem_size(&mem), host_memory());
+	guest_mem_fini(&mem);
+	/* No process can map as much. */
+	more_swap = 1ull << 62;
+	capture_begin(&capture, STDERR_FILENO);
+	err = boot_x86_map_memory(&mem, 1ull << 61);
+	capture_end(&capture);
+	more_swap = 0;
+	assert_int_equal(err, -ENOMEM);
+	assert_int_equal(capture_lines(&capture), 1);
+	guest_mem_fini(&mem);
 }
 
 struct range {
@@ -294,6 +321,7 @@ static void elf_at_its_64_bit_entry(void **state)
 	assert_int_equal(get(&vm, vm.start.info + 0x1fe, 2), 0xaa55);
 	assert_int_equal(get(&vm, vm.start.info + 0x202, 4), 0x53726448);
 	assert_int_equal(get(&vm, vm.start.info + 0x210, 1), 0xff);
+	assert_int_equal(get(&vm, vm.start.info + 0x230, 4), 0x1000000);
 	assert_memory_map(&vm, vm.start.info + 0x2d0, get(&vm, vm.start.info + 0x1e8, 1), 20,
 			  MIB(64));
 	boot_free(&vm);

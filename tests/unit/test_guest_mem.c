@@ -3,6 +3,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -94,6 +95,60 @@ static void regions_are_checked(void **state)
 	assert_int_equal(guest_mem_add(mem, GIB(9), 4096, host), 0);
 	assert_int_equal(guest_mem_add(mem, GIB(10), 4096, host), -ENOSPC);
 	mem->nr_regions = 2;
+	/* What was once behind the last region is not there. */
+	assert_null(guest_mem_ptr(mem, GIB(8), 1));
+	assert_int_equal(guest_mem_size(mem), LOW_SIZE + HIGH_SIZE);
+	/* No process has as much room. */
+	assert_int_equal(guest_mem_map(mem, GIB(8), 1ull << 62), -ENOMEM);
+	assert_int_equal(mem->nr_regions, 2);
+}
+
+/* How much address space this process has in use. */
+static uint64_t mapped_bytes(void)
+{
+	unsigned long pages;
+	FILE *file = fopen("/proc/self/statm", "re");
+
+	assert_non_null(file);
+	assert_int_equal(fscanf(file, "%lu", &pages), 1);
+	fclose(file);
+	return pages * 4096ull;
+}
+
+static void memory_is_given_back(void **state)
+{
+	struct guest_mem *mem = *state, other = {.nr_regions = 0};
+	const uint64_t before = mapped_bytes();
+
+	assert_int_equal(guest_mem_map(&other, 0, GIB(1)), 0);
+	assert_true(mapped_bytes() > before + GIB(1) - MIB(64));
+	guest_mem_fini(&other);
+	assert_true(mapped_bytes() < before + MIB(64));
+	/* Mapped, then refused. */
+	assert_int_equal(guest_mem_map(mem, HIGH_BASE, GIB(1)), -EINVAL);
+	assert_true(mapped_bytes() < before + MIB(64));
+}
+
+/* Neither in a core file nor in a child: the kernel's flags dd and dc of the mapping. */
+static void memory_stays_in_this_process(void **state)
+{
+	const struct guest_mem *mem = *state;
+	const uintptr_t host = (uintptr_t)guest_mem_ptr(mem, 0, 1);
+	FILE *file = fopen("/proc/self/smaps", "re");
+	uintptr_t from = 0, to = 0, first, last;
+	char line[512];
+
+	assert_non_null(file);
+	do {
+		assert_non_null(fgets(line, sizeof(line), file));
+		if (sscanf(line, "%lx-%lx ", &first, &last) == 2) {
+			from = first;
+			to = last;
+		}
+	} while (host < from || host >= to || strncmp(line, "VmFlags:", 8) != 0);
+	assert_non_null(strstr(line, " dd"));
+	assert_non_null(strstr(line, " dc"));
+	fclose(file);
 }
 
 static void copies_all_or_nothing(void **state)
@@ -119,8 +174,8 @@ static void copies_all_or_nothing(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(ranges_are_checked_whole),
-		TEST(regions_are_checked),
+		TEST(ranges_are_checked_whole), TEST(regions_are_checked),
+		TEST(memory_is_given_back),	TEST(memory_stays_in_this_process),
 		TEST(copies_all_or_nothing),
 	};
 

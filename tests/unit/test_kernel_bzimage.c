@@ -54,6 +54,7 @@ static void bzimage_is_loaded(void **state)
 	assert_int_equal(load(&bz, sizeof(bz)), 0);
 	assert_int_equal(image.entry, CPU_ENTRY_LINUX64);
 	assert_int_equal(image.ip, 0x1000200);
+	assert_int_equal(image.start, 0x1000000);
 	assert_int_equal(image.end, 0x1100000);
 	assert_int_equal(image.cmdline_max, 2047);
 	assert_int_equal(image.initrd_addr_max, 0x7fffffff);

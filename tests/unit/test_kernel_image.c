@@ -2,6 +2,30 @@
 /* Files, and ELF kernels. */
 #include "test_kernel.h"
 
+#include <sys/syscall.h>
+
+/* What reads of files do; this program has its own pread. */
+static struct {
+	size_t most; /* bytes at once; 0: as many as are asked for */
+	unsigned int interrupts;
+	int error;
+} host;
+
+ssize_t own_pread(int fd, void *ret_data, size_t len, off_t offset) __asm__("pread");
+ssize_t own_pread(int fd, void *ret_data, size_t len, off_t offset)
+{
+	if (host.interrupts) {
+		host.interrupts--;
+		errno = EINTR;
+		return -1;
+	}
+	if (host.error) {
+		errno = host.error;
+		return -1;
+	}
+	return syscall(SYS_pread64, fd, ret_data, host.most ? MIN(len, host.most) : len, offset);
+}
+
 #define PHDRS 4
 #define TEXT_OFFSET 0x1000
 #define TEXT_SIZE 0x800
@@ -328,7 +352,8 @@ static void reads_are_within_the_file(void **state)
 	char text[8] = "";
 
 	(void)state;
-	assert_int_equal(write(file.fd, "abcdef", 6), 6);
+	/* It grew since. */
+	assert_int_equal(write(file.fd, "abcdefgh", 8), 8);
 	assert_int_equal(input_file_read(&file, 2, text, 4), 0);
 	assert_string_equal(text, "cdef");
 	assert_int_equal(input_file_read(&file, 6, text, 0), 0);
@@ -338,8 +363,38 @@ static void reads_are_within_the_file(void **state)
 	assert_int_equal(input_file_read(&file, 2, text, UINT64_MAX), -ENODATA);
 	/* It shrank since. */
 	assert_int_equal(ftruncate(file.fd, 4), 0);
+	errno = EINTR; /* of an older call */
 	assert_int_equal(input_file_read(&file, 2, text, 4), -ENODATA);
 	input_file_close(&file);
+}
+
+/* However little the host gives at once, and however often it is interrupted. */
+static void reads_are_whole(void **state)
+{
+	struct input_file file = {
+		.path = "file", .fd = memfd_create("file", MFD_CLOEXEC), .size = 100};
+	uint8_t in[100], out[100];
+	size_t i;
+	int fd;
+
+	(void)state;
+	for (i = 0; i < sizeof(in); i++)
+		in[i] = (uint8_t)(i + 1);
+	assert_int_equal(write(file.fd, in, sizeof(in)), sizeof(in));
+	memset(out, 0, sizeof(out));
+	host.most = 7;
+	host.interrupts = 3;
+	assert_int_equal(input_file_read(&file, 10, out, 80), 0);
+	assert_int_equal(host.interrupts, 0);
+	assert_memory_equal(out, in + 10, 80);
+	assert_int_equal(out[80], 0);
+	host.error = EIO;
+	assert_int_equal(input_file_read(&file, 10, out, 80), -EIO);
+	host.most = 0;
+	host.error = 0;
+	fd = file.fd;
+	input_file_close(&file);
+	assert_int_equal(fcntl(fd, F_GETFD), -1);
 }
 
 int main(void)
@@ -355,6 +410,7 @@ int main(void)
 		image_test(not_kernels),
 		cmocka_unit_test(files_that_cannot_be_read),
 		cmocka_unit_test(reads_are_within_the_file),
+		cmocka_unit_test(reads_are_whole),
 	};
 
 	alarm(60); /* a hang is a failure */

@@ -300,9 +300,10 @@ static void test_lengths(void **state)
 	fake_net_post(fake, room);
 	for (i = 0; i < ARRAY_SIZE(bad); i++)
 		fake_net_arrive(fake, &plain, bad[i], 1);
+	fake->backend->empty = 1; /* not even a header */
 	fake_net_kick(fake, NET_RX);
 	assert_int_equal(nr_used(fake), 0);
-	assert_int_equal(net_counters(fake->net)->rx_dropped, ARRAY_SIZE(bad));
+	assert_int_equal(net_counters(fake->net)->rx_dropped, ARRAY_SIZE(bad) + 1);
 	fake_net_arrive(fake, &plain, NET_FRAME_MAX, 1);
 	fake_net_arrive(fake, &plain, NET_FRAME_MIN, 2);
 	fake_run(&fake->guest);
@@ -431,6 +432,18 @@ static void test_nowhere_to_go(void **state)
 	fake_net_arrive(fake, &plain, 60, 3);
 	assert_in_range(fake_run(&fake->guest), 1, 4);
 	assert_int_equal(fake_run(&fake->guest), 0);
+	/* It gives up: its buffers are no longer touched. */
+	fake_net_start(fake, MRG, 4);
+	fake_net_post(fake, 100);
+	fake_net_kick(fake, NET_RX);
+	take(fake, 60, 3);
+	fake_net_post(fake, 100);
+	fake_net_kick(fake, NET_RX);
+	fake_reg_write(&fake->guest, VIRTIO_MMIO_STATUS,
+		       fake_reg_read(&fake->guest, VIRTIO_MMIO_STATUS) | VIRTIO_CONFIG_S_FAILED);
+	fake_net_arrive(fake, &plain, 60, 4);
+	fake_run(&fake->guest);
+	assert_int_equal(nr_used(fake), 0);
 }
 
 static void test_bounded(void **state)
@@ -438,6 +451,7 @@ static void test_bounded(void **state)
 	struct fake_net *fake = *state;
 	struct fake_queue *queue = &fake->guest.queues[NET_RX];
 	unsigned int i, nr, total = 0;
+	struct fake_buf buf;
 
 	fake_net_start(fake, MRG, 256);
 	for (i = 0; i < 256; i++)
@@ -449,6 +463,8 @@ static void test_bounded(void **state)
 		nr = nr_used(fake) - total;
 		assert_in_range(nr, 1, 64);
 		assert_int_equal(fake_irqs(&fake->guest), 1);
+		/* There is more to do, for which it needs no kick. */
+		assert_int_equal(*fake_used_flags(&fake->guest, queue), VRING_USED_F_NO_NOTIFY);
 		total += nr;
 	}
 	fake_run(&fake->guest);
@@ -462,6 +478,17 @@ static void test_bounded(void **state)
 	fake_run(&fake->guest);
 	assert_int_equal(net_counters(fake->net)->rx_dropped, 1000);
 	assert_int_equal(queue->last_used, 0);
+	/* The same by bytes: 30 KiB each. */
+	fake_net_start(fake, 0, 64);
+	buf = (struct fake_buf){fake_alloc(&fake->guest, KIB(31), 1), KIB(31), true};
+	for (i = 0; i < 64; i++)
+		fake_add(&fake->guest, queue, &buf, 1);
+	fake->backend->flood = 64;
+	fake->backend->flood_len = KIB(30);
+	net_virtio(fake->net)->ops->kick(net_virtio(fake->net), NET_RX);
+	assert_in_range(nr_used(fake), 1, 9);
+	fake_run(&fake->guest);
+	assert_int_equal(nr_used(fake), 64);
 }
 
 #define NET_TEST(name) cmocka_unit_test_setup_teardown(name, fake_net_setup, fake_net_teardown)

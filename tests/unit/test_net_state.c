@@ -81,6 +81,61 @@ static void test_link_down_before_start(void **state)
 	check_link_down(fake);
 }
 
+/* A send finds out before the loop does. */
+static void test_link_down_by_send(void **state)
+{
+	struct fake_net *fake = *state;
+
+	fake_net_start(fake, 0, 16);
+	fake_irqs(&fake->guest);
+	fake_net_send(fake, &plain, 60, 1);
+	fake_net_send(fake, &plain, 60, 2);
+	close_fd_ptr(&fake->peer);
+	fake->peer = -1;
+	net_virtio(fake->net)->ops->kick(net_virtio(fake->net), NET_TX);
+	assert_false(fake_net_link_up(fake));
+	assert_true(fake_reg_read(&fake->guest, VIRTIO_MMIO_INTERRUPT_STATUS) &
+		    VIRTIO_MMIO_INT_CONFIG);
+	assert_int_equal(fake->backend->sends, 1);
+	assert_int_equal(fake_net_completed(fake), 2);
+	assert_int_equal(net_counters(fake->net)->tx_dropped, 2);
+	assert_int_equal(net_counters(fake->net)->tx_frames, 0);
+	check_link_down(fake);
+}
+
+/* So does a receive. */
+static void test_link_down_by_receive(void **state)
+{
+	struct fake_net *fake = *state;
+
+	fake_net_start(fake, 0, 16);
+	fake_net_post(fake, 2000);
+	close_fd_ptr(&fake->peer);
+	fake->peer = -1;
+	net_virtio(fake->net)->ops->kick(net_virtio(fake->net), NET_RX);
+	assert_false(fake_net_link_up(fake));
+	check_link_down(fake);
+}
+
+/* There is room, but what is half sent comes first, and finds the link gone. */
+static void test_link_down_by_flush(void **state)
+{
+	struct fake_net *fake = *state;
+	unsigned int i, sends;
+
+	fake_net_start(fake, 0, 256);
+	for (i = 0; i < 100; i++)
+		fake_net_send(fake, &plain, 2000, 1);
+	fake_net_kick(fake, NET_TX);
+	sends = fake->backend->sends;
+	while (fake_net_sent(fake, data, sizeof(data)))
+		;
+	fake->backend->flush_result = -EPIPE;
+	fake_run(&fake->guest);
+	assert_int_equal(fake->backend->sends, sends);
+	check_link_down(fake);
+}
+
 /* What waited for room completes. */
 static void test_link_down_blocked(void **state)
 {
@@ -264,10 +319,11 @@ static void test_hostile_memory(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		NET_TEST(test_link_down),	  NET_TEST(test_link_down_before_start),
-		NET_TEST(test_link_down_blocked), NET_TEST(test_set_features),
-		NET_TEST(test_reset_blocked),	  NET_TEST(test_reset_storm),
-		NET_TEST(test_hostile_memory),
+		NET_TEST(test_link_down),	   NET_TEST(test_link_down_before_start),
+		NET_TEST(test_link_down_by_send),  NET_TEST(test_link_down_by_receive),
+		NET_TEST(test_link_down_by_flush), NET_TEST(test_link_down_blocked),
+		NET_TEST(test_set_features),	   NET_TEST(test_reset_blocked),
+		NET_TEST(test_reset_storm),	   NET_TEST(test_hostile_memory),
 	};
 
 	/* A device that spins is a failure, not a wait. */

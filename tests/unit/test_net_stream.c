@@ -13,13 +13,56 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "fake_net.h"
 #include "net_stream.h"
+#include "queue.h"
 #include "virtio_mmio.h"
 
 #define HEADER sizeof(struct virtio_net_hdr_v1)
+
+/* What the host does: this program has its own sendmsg and recv. */
+static struct {
+	int error;	    /* the next call fails so */
+	unsigned int after; /* or one after so many that do not */
+	size_t most;	    /* bytes taken at once; 0: as many as there is room for */
+} host;
+
+static bool host_fails(void)
+{
+	if (!host.error || host.after--)
+		return false;
+	errno = host.error;
+	host.error = 0;
+	host.after = 0;
+	return true;
+}
+
+ssize_t own_sendmsg(int fd, const struct msghdr *msg, int flags) __asm__("sendmsg");
+ssize_t own_sendmsg(int fd, const struct msghdr *msg, int flags)
+{
+	uint8_t part[64];
+	uint64_t len;
+
+	if (host_fails())
+		return -1;
+	if (!host.most)
+		return syscall(SYS_sendmsg, fd, msg, flags);
+	len = iov_to_buf(msg->msg_iov, (unsigned int)msg->msg_iovlen, 0, part, host.most);
+	return syscall(SYS_sendto, fd, part, len, flags, NULL, 0);
+}
+
+ssize_t own_recv(int fd, void *ret_data, size_t len, int flags) __asm__("recv");
+ssize_t own_recv(int fd, void *ret_data, size_t len, int flags)
+{
+	if (host_fails())
+		return -1;
+	/* All of it must be there to be written to. */
+	memset(ret_data, 0xee, len);
+	return syscall(SYS_recvfrom, fd, ret_data, len, flags, NULL, NULL);
+}
 
 struct stream {
 	struct net_backend *backend;
@@ -72,12 +115,15 @@ static int stream_receive(struct stream *stream, uint32_t len, uint8_t seed)
 	ssize_t got;
 
 	memset(&header, 0xff, HEADER);
+	memset(frame, 0x5a, sizeof(frame));
 	got = stream->backend->ops->receive(stream->backend, iov, ARRAY_SIZE(iov));
 	if (got < 0)
 		return (int)got;
 	assert_int_equal(got, HEADER + len);
 	assert_memory_equal(&header, &zero, HEADER);
 	assert_true(fake_net_filled(frame, len, seed));
+	/* Nothing of the frame after it. */
+	assert_int_equal(frame[len], 0x5a);
 	return 0;
 }
 
@@ -180,9 +226,64 @@ static void test_send_peer_gone(void **state)
 	assert_int_equal(stream_send(stream, 60, 1), -EPIPE);
 }
 
+/* A frame cut at each byte, whose rest then leaves in pieces, and nothing before all of it. */
+static void test_send_any_part(void **state)
+{
+	struct stream *stream = *state;
+	const size_t len = 50;
+	size_t cut;
+	int err;
+
+	for (cut = 1; cut < 4 + len; cut++) {
+		host.most = cut;
+		assert_int_equal(stream_send(stream, len, (uint8_t)cut), -EINPROGRESS);
+		host.most = 7;
+		host.error = EAGAIN;
+		assert_int_equal(stream_send(stream, len, 99), -EAGAIN);
+		do {
+			host.error = EAGAIN;
+			host.after = 1;
+			err = stream->backend->ops->flush(stream->backend);
+		} while (err == -EAGAIN);
+		host.error = 0;
+		host.after = 0;
+		host.most = 0;
+		assert_int_equal(err, 0);
+		peer_expect(stream, len, (uint8_t)cut);
+		assert_int_equal(recv(stream->peer, buffer, 1, MSG_DONTWAIT), -1);
+	}
+}
+
+/* What passes is waited for, and nothing is lost by it; anything else is the end of the link. */
+static void test_host_errors(void **state)
+{
+	static const struct {
+		int error, send, receive;
+	} rows[] = {
+		{EAGAIN, -EAGAIN, -EAGAIN}, {EINTR, -EAGAIN, -EAGAIN}, {ENOBUFS, -EAGAIN, -EPIPE},
+		{ENOMEM, -EAGAIN, -EPIPE},  {EPIPE, -EPIPE, -EPIPE},   {ECONNRESET, -EPIPE, -EPIPE},
+	};
+	struct stream *stream = *state;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(rows); i++) {
+		host.error = rows[i].error;
+		assert_int_equal(stream_send(stream, 60, 1), rows[i].send);
+		assert_int_equal(stream_send(stream, 61, 2), 0);
+		peer_expect(stream, 61, 2);
+		peer_write(stream, buffer, peer_frame(buffer, 62, 3));
+		host.error = rows[i].error;
+		assert_int_equal(stream_receive(stream, 0, 0), rows[i].receive);
+		assert_int_equal(stream_receive(stream, 62, 3), 0);
+	}
+}
+
 static void test_receive(void **state)
 {
 	struct stream *stream = *state;
+	struct virtio_net_hdr_v1 header;
+	uint8_t frame[10];
+	struct iovec small[] = {{&header, HEADER}, {frame, sizeof(frame)}};
 	size_t len;
 
 	assert_int_equal(stream_receive(stream, 0, 0), -EAGAIN);
@@ -196,6 +297,11 @@ static void test_receive(void **state)
 	assert_int_equal(stream_receive(stream, 0, 0), -EAGAIN);
 	peer_write(stream, buffer, peer_frame(buffer, NET_FRAME_MAX, 4));
 	assert_int_equal(stream_receive(stream, NET_FRAME_MAX, 4), 0);
+	/* Less room than a device gives: what fits. */
+	peer_write(stream, buffer, peer_frame(buffer, 60, 5));
+	assert_int_equal(stream->backend->ops->receive(stream->backend, small, 2), HEADER + 60);
+	assert_true(fake_net_filled(frame, sizeof(frame), 5));
+	assert_int_equal(stream_receive(stream, 0, 0), -EAGAIN);
 }
 
 /* Byte by byte, and in pieces that end anywhere. */
@@ -222,6 +328,12 @@ static void test_receive_pieces(void **state)
 		assert_int_equal(stream_receive(stream, (uint32_t)(20000 + i), (uint8_t)i), 0);
 		assert_int_equal(stream_receive(stream, 3, 7), 0);
 	}
+	/* The longest, of which the last byte is late. */
+	len = peer_frame(buffer, NET_FRAME_MAX, 8);
+	peer_write(stream, buffer, len - 1);
+	assert_int_equal(stream_receive(stream, 0, 0), -EAGAIN);
+	peer_write(stream, buffer + len - 1, 1);
+	assert_int_equal(stream_receive(stream, NET_FRAME_MAX, 8), 0);
 }
 
 /* As many bytes as the socket holds, in frames that do not divide the buffer. */
@@ -273,6 +385,8 @@ static void test_receive_peer_gone(void **state)
 	close_fd_ptr(&stream->peer);
 	stream->peer = -1;
 	assert_int_equal(stream_receive(stream, 60, 1), 0);
+	/* What an older call left in errno says nothing. */
+	errno = EAGAIN;
 	assert_int_equal(stream_receive(stream, 0, 0), -EPIPE);
 }
 
@@ -360,6 +474,7 @@ static void test_device(void **state)
 
 	net_destroy(fake.net);
 	fake_guest_fini(&fake.guest);
+	assert_int_equal(recv(stream->peer, buffer, 1, MSG_DONTWAIT), 0);
 	/* The device took the backend; teardown wants another. */
 	close_fd_ptr(&stream->peer);
 	setup(state);
@@ -373,6 +488,8 @@ int main(void)
 		STREAM_TEST(test_send),
 		STREAM_TEST(test_send_partial),
 		STREAM_TEST(test_send_peer_gone),
+		STREAM_TEST(test_send_any_part),
+		STREAM_TEST(test_host_errors),
 		STREAM_TEST(test_receive),
 		STREAM_TEST(test_receive_pieces),
 		STREAM_TEST(test_receive_backlog),

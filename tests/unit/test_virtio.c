@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The virtio state machine, driven through the registers as a driver does it. */
+#include <fcntl.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_mmio.h>
 #include <linux/virtio_ring.h>
@@ -8,6 +9,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -465,6 +467,16 @@ static void config_change_raises_the_generation(void **state)
 	assert_int_not_equal(fake_reg_read(&f->guest, VIRTIO_MMIO_CONFIG_GENERATION), before);
 }
 
+/* What was never made has nothing to close: its descriptors read 0, which is standard input. */
+static void zeroed_storage_is_left_alone(void **state)
+{
+	struct virtio_device virtio = {.nr_queues = 2};
+
+	(void)state;
+	virtio_fini(&virtio);
+	assert_true(fcntl(STDIN_FILENO, F_GETFD) >= 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -487,6 +499,7 @@ int main(void)
 		TEST(acknowledge_clears_only_its_bits),
 		TEST(interrupts_are_edges),
 		TEST(config_change_raises_the_generation),
+		cmocka_unit_test(zeroed_storage_is_left_alone),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -194,6 +194,22 @@ static void feature_words_past_64_bits(void **state)
 	}
 }
 
+/* The three selectors know nothing of each other. */
+static void selectors_are_apart(void **state)
+{
+	struct fixture *f = *state;
+
+	set(f, VIRTIO_MMIO_QUEUE_SEL, 1);
+	set(f, VIRTIO_MMIO_DRIVER_FEATURES_SEL, 2);
+	assert_int_equal(reg(f, VIRTIO_MMIO_QUEUE_NUM_MAX), VIRTQUEUE_SIZE_MAX);
+	set(f, VIRTIO_MMIO_DRIVER_FEATURES_SEL, 0);
+	set(f, VIRTIO_MMIO_DEVICE_FEATURES_SEL, 2);
+	set(f, VIRTIO_MMIO_DRIVER_FEATURES, 1);
+	assert_int_equal(f->virtio.state.driver_features, 1);
+	assert_int_equal(reg(f, VIRTIO_MMIO_DEVICE_FEATURES), 0);
+	assert_int_equal(reg(f, VIRTIO_MMIO_QUEUE_NUM_MAX), VIRTQUEUE_SIZE_MAX);
+}
+
 static void queue_registers_past_the_last_queue(void **state)
 {
 	static const uint32_t sels[] = {2, 3, 0xffff, 0x80000000, UINT32_MAX};
@@ -307,6 +323,30 @@ static void queue_registers_are_frozen(void **state)
 	assert_int_equal(reg(f, VIRTIO_MMIO_QUEUE_READY), 0);
 }
 
+/* A queue's registers may be written in any order: here from the last to the first. */
+static void queue_registers_in_any_order(void **state)
+{
+	struct fixture *f = *state;
+	const struct virtqueue_state *queue = &f->virtio.queues[0].state;
+	struct fake_queue *ring = &f->guest.queues[0];
+
+	fake_negotiate(&f->guest, VERSION_1);
+	fake_queue_alloc(&f->guest, ring, SIZE);
+	set(f, VIRTIO_MMIO_QUEUE_USED_HIGH, (uint32_t)(ring->used >> 32));
+	set(f, VIRTIO_MMIO_QUEUE_USED_LOW, (uint32_t)ring->used);
+	set(f, VIRTIO_MMIO_QUEUE_AVAIL_HIGH, (uint32_t)(ring->avail >> 32));
+	set(f, VIRTIO_MMIO_QUEUE_AVAIL_LOW, (uint32_t)ring->avail);
+	set(f, VIRTIO_MMIO_QUEUE_DESC_HIGH, (uint32_t)(ring->desc >> 32));
+	set(f, VIRTIO_MMIO_QUEUE_DESC_LOW, (uint32_t)ring->desc);
+	set(f, VIRTIO_MMIO_QUEUE_NUM, SIZE);
+	set(f, VIRTIO_MMIO_QUEUE_READY, 1);
+	assert_int_equal(reg(f, VIRTIO_MMIO_QUEUE_READY), 1);
+	assert_int_equal(queue->desc, ring->desc);
+	assert_int_equal(queue->avail, ring->avail);
+	assert_int_equal(queue->used, ring->used);
+	assert_int_equal(queue->size, SIZE);
+}
+
 static void addresses_have_64_bits(void **state)
 {
 	struct fixture *f = *state;
@@ -373,9 +413,11 @@ int main(void)
 		TEST(config_space_at_every_offset_and_width),
 		TEST(no_config_space),
 		TEST(feature_words_past_64_bits),
+		TEST(selectors_are_apart),
 		TEST(queue_registers_past_the_last_queue),
 		TEST(bad_queue_asks_for_reset),
 		TEST(queue_registers_are_frozen),
+		TEST(queue_registers_in_any_order),
 		TEST(addresses_have_64_bits),
 		TEST(notify_without_ioeventfd),
 		TEST(on_a_bus),
