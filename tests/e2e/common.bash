@@ -8,7 +8,7 @@ HUSK=$PWD/build/husk
 
 # husk run with a limit, so that a guest that hangs fails its test and no other.
 husk() {
-	timeout -k 5 120 "$HUSK" run -t 100s "$@"
+	timeout -k 5 270 "$HUSK" run -t 250s "$@"
 }
 
 # An empty ext4 disk of size $2.

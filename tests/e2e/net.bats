@@ -44,7 +44,7 @@ user_husk() {
 	local as=
 	[ "$(id -u)" != 0 ] ||
 		as="setpriv --reuid=65534 --regid=65534 --groups=$(stat -c %g /dev/kvm) env HOME=/"
-	exec $as timeout 100 "$BATS_FILE_TMPDIR/husk" run -t 90s "$@"
+	exec $as timeout -k 5 270 "$BATS_FILE_TMPDIR/husk" run -t 250s "$@"
 }
 
 # What the guest does to download, hash and hand out 64 MiB.
@@ -111,7 +111,7 @@ download() {
 }
 
 @test "passt, as an ordinary user: 64 MiB by HTTP out of the guest, through a forwarded port" {
-	user_husk -m 256M -n passt,tcp=8082:80 -- sh -c "mkdir /dev/shm/www; head -c $SIZE /dev/urandom >/dev/shm/www/file; sha256sum </dev/shm/www/file; httpd -p 80 -h /dev/shm/www; echo up; sleep 100" \
+	user_husk -m 256M -n passt,tcp=8082:80 -- sh -c "mkdir /dev/shm/www; head -c $SIZE /dev/urandom >/dev/shm/www/file; sha256sum </dev/shm/www/file; httpd -p 80 -h /dev/shm/www; echo up; sleep 240" \
 		>"$BATS_TEST_TMPDIR/out" 2>"$BATS_TEST_TMPDIR/err" </dev/null 3>&- &
 	pid=$!
 	wait_for grep -q up "$BATS_TEST_TMPDIR/out"

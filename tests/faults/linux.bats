@@ -20,7 +20,7 @@ start_linux() {
 	local first=$1 second=$2
 	shift 2
 	mkfifo in
-	"${before[@]}" "$HUSK" run -t 100s "$@" -- sh -c "$first; echo up; read go; $second" <in >out 2>err 3>&- &
+	"${before[@]}" "$HUSK" run -t 250s "$@" -- sh -c "$first; echo up; read go; $second" <in >out 2>err 3>&- &
 	husk=$!
 	exec 8>in
 	wait_for grep -q '^up$' out
