@@ -69,7 +69,7 @@ download() {
 
 @test "TAP: 64 MiB by HTTP out of the guest" {
 	tap_up
-	start_husk -m 256M -n "$TAP" -- sh -c "mkdir /dev/shm/www; head -c $SIZE /dev/urandom >/dev/shm/www/file; sha256sum </dev/shm/www/file; httpd -p 80 -h /dev/shm/www; echo up; sleep 100"
+	start_husk -m 256M -n "$TAP" -- sh -c "mkdir /dev/shm/www; head -c $SIZE /dev/urandom >/dev/shm/www/file; sha256sum </dev/shm/www/file; httpd -p 80 -h /dev/shm/www; echo up; sleep 240"
 	[ "$(busybox wget -q -O - http://172.31.7.2/file | sha256sum)" = "$(head -n 1 "$BATS_TEST_TMPDIR/out")" ]
 	kill "$pid"
 	wait "$pid" || :
