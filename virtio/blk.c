@@ -25,7 +25,7 @@
 #define REQUEST_MAX_BYTES ((uint64_t)SEG_MAX * SIZE_MAX_BYTES)
 
 /*
- * 256 MiB in all: where the file is in pieces of 4 KiB, to discard that takes a third of a second.
+ * 256 MiB in all: where the file is in pieces of 4 KiB, to discard that takes a tenth of a second.
  * Zeroes may have to be written.
  */
 #define DISCARD_RANGES_MAX 32

@@ -15,11 +15,6 @@
 #define MMIO_MAGIC 0x74726976 /* "virt" */
 #define PAGE 4096u
 
-#define LAPIC_ICR_LOW 0xfee00300
-#define LAPIC_ICR_HIGH 0xfee00310
-#define ICR_INIT 0x4500
-#define ICR_STARTUP 0x4600
-
 GUEST_PVH;
 
 /* Xen, xen/include/public/arch-x86/hvm/start_info.h */
@@ -197,17 +192,11 @@ void guest_ap_main(unsigned int number)
 	race_cpu_main();
 }
 
-/* The vCPU with APIC ID 1. Intel SDM volume 3, 9.4.4. */
 static void start_second_cpu(void)
 {
 	uint64_t begin = cycles();
 
-	memcpy((void *)GUEST_AP_ADDR, guest_ap_start, (size_t)(guest_ap_end - guest_ap_start));
-	mmio_write32(LAPIC_ICR_HIGH, 1 << 24);
-	mmio_write32(LAPIC_ICR_LOW, ICR_INIT);
-	wait(WAIT_QUIET);
-	mmio_write32(LAPIC_ICR_HIGH, 1 << 24);
-	mmio_write32(LAPIC_ICR_LOW, ICR_STARTUP | GUEST_AP_ADDR >> 12);
+	guest_start_cpu(1);
 	while (!second_cpu && cycles() - begin < WAIT_GOOD)
 		second_cpu = __atomic_load_n(&cpu_arrived, __ATOMIC_SEQ_CST);
 }

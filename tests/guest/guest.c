@@ -4,6 +4,12 @@
 
 #include <linux/serial_reg.h>
 
+#define LAPIC_ICR_LOW (LAPIC + 0x300)
+#define LAPIC_ICR_HIGH (LAPIC + 0x310)
+#define ICR_INIT 0x4500
+#define ICR_STARTUP 0x4600
+#define ICR_PENDING (1 << 12)
+
 void *memcpy(void *to, const void *from, size_t len)
 {
 	void *at = to;
@@ -34,6 +40,22 @@ int memcmp(const void *a, const void *b, size_t len)
 void __attribute__((weak)) guest_ap_main(unsigned int number)
 {
 	(void)number;
+}
+
+/* By the local APIC, as an operating system does it. Intel SDM volume 3, 9.4.4 and 11.6.1. */
+static void lapic_send(uint32_t apic_id, uint32_t message)
+{
+	mmio_write32(LAPIC_ICR_HIGH, apic_id << 24);
+	mmio_write32(LAPIC_ICR_LOW, message);
+	while (mmio_read32(LAPIC_ICR_LOW) & ICR_PENDING)
+		cpu_relax();
+}
+
+void guest_start_cpu(uint32_t apic_id)
+{
+	memcpy((void *)GUEST_AP_ADDR, guest_ap_start, (size_t)(guest_ap_end - guest_ap_start));
+	lapic_send(apic_id, ICR_INIT);
+	lapic_send(apic_id, ICR_STARTUP | GUEST_AP_ADDR >> 12);
 }
 
 uint8_t serial_in(void)

@@ -25,6 +25,7 @@
 
 #define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
 
+#define LAPIC 0xfee00000
 #define COM1 0x3f8
 #define ACPI_POWER 0x600
 #define I8042_COMMAND 0x64
@@ -34,6 +35,8 @@
 void guest_main(const void *info);
 /* A vCPU started at GUEST_AP_ADDR, in the order of their arrival: 1, 2, ... */
 void guest_ap_main(unsigned int number);
+/* Starts the vCPU with this APIC ID there. Does not wait for it to arrive. */
+void guest_start_cpu(uint32_t apic_id);
 
 /* Makes this guest enter by PVH. Xen, docs/misc/pvh: note type 18, the 32-bit entry address. */
 #define GUEST_PVH \

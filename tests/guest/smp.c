@@ -1,17 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Starts every other vCPU as an operating system does: INIT, then the start-up message, by the
- * local APIC. Intel SDM volume 3, 9.4.4 and 11.6.1. The MADT says how many there are.
- */
+/* Starts every other vCPU; the MADT says how many there are. */
 #include "guest.h"
 
-#define LAPIC 0xfee00000
 #define LAPIC_ID (LAPIC + 0x20)
-#define LAPIC_ICR_LOW (LAPIC + 0x300)
-#define LAPIC_ICR_HIGH (LAPIC + 0x310)
-#define ICR_INIT 0x4500
-#define ICR_STARTUP 0x4600
-#define ICR_PENDING (1 << 12)
 
 #define ADDITIONS 1000
 #define WAIT_TURNS 100000
@@ -62,14 +53,6 @@ static uint32_t count_cpus(const struct acpi_header *madt)
 	return nr;
 }
 
-static void send(uint32_t apic_id, uint32_t message)
-{
-	mmio_write32(LAPIC_ICR_HIGH, apic_id << 24);
-	mmio_write32(LAPIC_ICR_LOW, message);
-	while (mmio_read32(LAPIC_ICR_LOW) & ICR_PENDING)
-		cpu_relax();
-}
-
 void guest_main(const void *info)
 {
 	const struct acpi_header *madt = find_madt(info);
@@ -79,11 +62,8 @@ void guest_main(const void *info)
 	print_number(nr);
 	print("\n");
 	check_equal("the first vCPU has APIC ID 0", mmio_read32(LAPIC_ID) >> 24, 0);
-	memcpy((void *)GUEST_AP_ADDR, guest_ap_start, (size_t)(guest_ap_end - guest_ap_start));
-	for (i = 1; i < nr; i++) {
-		send(i, ICR_INIT);
-		send(i, ICR_STARTUP | GUEST_AP_ADDR >> 12);
-	}
+	for (i = 1; i < nr; i++)
+		guest_start_cpu(i);
 	for (i = 0; i < WAIT_TURNS && __atomic_load_n(&finished, __ATOMIC_SEQ_CST) < nr - 1; i++)
 		in8(0x80); /* slow everywhere */
 	check_equal("each other vCPU arrived once", arrived, nr - 1);

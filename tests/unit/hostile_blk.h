@@ -18,6 +18,20 @@
 /* Bytes of the file that lie behind the disk. */
 #define TAIL KIB(64)
 
+#define RANGE sizeof(struct virtio_blk_discard_write_zeroes)
+
+enum {
+	OK = VIRTIO_BLK_S_OK,
+	IOERR = VIRTIO_BLK_S_IOERR,
+	UNSUPP = VIRTIO_BLK_S_UNSUPP,
+	IN = VIRTIO_BLK_T_IN,
+	OUT = VIRTIO_BLK_T_OUT,
+	FLUSH = VIRTIO_BLK_T_FLUSH,
+	GET_ID = VIRTIO_BLK_T_GET_ID,
+	DISCARD = VIRTIO_BLK_T_DISCARD,
+	ZEROES = VIRTIO_BLK_T_WRITE_ZEROES,
+};
+
 static struct fake_bystander bystander;
 static struct hostile_ram ram;
 static struct capture capture;

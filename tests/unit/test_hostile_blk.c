@@ -3,19 +3,6 @@
 #include "hostile_blk.h"
 
 #define HEADER sizeof(struct virtio_blk_outhdr)
-#define RANGE sizeof(struct virtio_blk_discard_write_zeroes)
-
-enum {
-	OK = VIRTIO_BLK_S_OK,
-	IOERR = VIRTIO_BLK_S_IOERR,
-	UNSUPP = VIRTIO_BLK_S_UNSUPP,
-	IN = VIRTIO_BLK_T_IN,
-	OUT = VIRTIO_BLK_T_OUT,
-	FLUSH = VIRTIO_BLK_T_FLUSH,
-	GET_ID = VIRTIO_BLK_T_GET_ID,
-	DISCARD = VIRTIO_BLK_T_DISCARD,
-	ZEROES = VIRTIO_BLK_T_WRITE_ZEROES,
-};
 
 /* Sectors whose number, as bytes or as a sum, wraps somewhere. */
 static const uint64_t far_sectors[] = {

@@ -9,19 +9,6 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
-#define RANGE sizeof(struct virtio_blk_discard_write_zeroes)
-
-enum {
-	OK = VIRTIO_BLK_S_OK,
-	IOERR = VIRTIO_BLK_S_IOERR,
-	UNSUPP = VIRTIO_BLK_S_UNSUPP,
-	IN = VIRTIO_BLK_T_IN,
-	OUT = VIRTIO_BLK_T_OUT,
-	FLUSH = VIRTIO_BLK_T_FLUSH,
-	DISCARD = VIRTIO_BLK_T_DISCARD,
-	ZEROES = VIRTIO_BLK_T_WRITE_ZEROES,
-};
-
 /* One request of the usual framing over data that starts with `start`; no look at the disk. */
 static int ask(struct fixture *f, uint32_t type, uint64_t sector, uint32_t len, const void *start,
 	       size_t start_len)
