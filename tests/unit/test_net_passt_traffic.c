@@ -259,7 +259,7 @@ static void test_to_host(void **state)
 	assert_int_equal(start(&config, &backend), 0);
 	pid = fork();
 	if (!pid) {
-		alarm(30);
+		alarm(100);
 		if (!guest_enter(backend))
 			_exit(GUEST_IMPOSSIBLE);
 		fd = connect_to(NET_PASST_GATEWAY, port);
@@ -301,7 +301,7 @@ static void test_not_to_host(void **state)
 	assert_int_equal(start(&config, &backend), 0);
 	pid = fork();
 	if (!pid) {
-		alarm(30);
+		alarm(100);
 		if (!guest_enter(backend))
 			_exit(GUEST_IMPOSSIBLE);
 		_exit(connect_to(NET_PASST_GATEWAY, port) >= 0 ? GUEST_FAILED : GUEST_OK);
@@ -336,7 +336,7 @@ static void test_forward(void **state)
 	assert_int_equal(start(&config, &backend), 0);
 	pid = fork();
 	if (!pid) {
-		alarm(30);
+		alarm(100);
 		int listening;
 
 		if (!guest_enter(backend))
