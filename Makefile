@@ -167,8 +167,8 @@ golden: husk ## messages and exit statuses of bad input
 # Probes of the jail
 
 PROBE_OBJS := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/jail/probe.c tests/jail/attacks*.c))
-PROBE_WRAPS := seccomp_fds_add seccomp_compile seccomp_apply seccomp_print isolate supervise \
-	confine_limits vm_init machine_create event_loop_run bus_write
+PROBE_WRAPS := seccomp_fds_add seccomp_compile seccomp_apply seccomp_print isolate_make supervise \
+	supervise_enter confine_limits vm_init machine_load event_loop_run bus_write
 
 probes: $(BUILD)/jail/husk-probe $(BUILD)/jail/filters ## for tests of the jail
 

@@ -106,33 +106,61 @@ int confine_privileges(void)
 	return 0;
 }
 
+struct landlock_rights {
+	uint64_t fs, net, scopes;
+};
+
+/* The newest ABI there is, 0: the kernel has no Landlock. Or -errno. */
+static int landlock_abi(void)
+{
+	long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+
+	if (abi >= 0)
+		return (int)abi;
+	/* Not built, or not among the security modules that were switched on. */
+	return errno == ENOSYS || errno == EOPNOTSUPP ? 0 : failed("use Landlock", "");
+}
+
+/* A ruleset that handles these rights and allows none of them. */
+static int landlock_forbid(const struct landlock_rights *rights, const char *what)
+{
+	/* An older kernel takes the longer struct, as what it does not know is zero. */
+	cleanup_fd int ruleset =
+		(int)syscall(SYS_landlock_create_ruleset, rights, sizeof(*rights), 0);
+
+	if (ruleset < 0 || syscall(SYS_landlock_restrict_self, ruleset, 0))
+		return failed(what, "");
+	return 0;
+}
+
+int confine_scopes(void)
+{
+	const struct landlock_rights rights = {.scopes = LANDLOCK_SCOPES};
+	int abi = landlock_abi();
+
+	if (abi < 0)
+		return abi;
+	return abi >= 6 ? landlock_forbid(&rights, "keep to itself by Landlock") : 0;
+}
+
 /*
- * A ruleset that handles every right and allows none. Rights on a file that is open are those it
- * was opened with, so disks may still be truncated, and devices take any ioctl. Source: Linux,
- * Documentation/userspace-api/landlock.rst.
+ * Rights on a file that is open are those it was opened with, so disks may still be truncated, and
+ * devices take any ioctl. Source: Linux, Documentation/userspace-api/landlock.rst.
  */
 int confine_files(int *ret_abi)
 {
-	struct {
-		uint64_t fs, net, scopes;
-	} rights = {.fs = LANDLOCK_FS_ABI_1};
-	cleanup_fd int ruleset = -1;
-	long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+	struct landlock_rights rights = {.fs = LANDLOCK_FS_ABI_1};
+	int abi = landlock_abi();
 
 	if (ret_abi)
-		*ret_abi = (int)MAX(abi, 0);
-	if (abi < 0) /* not built, or not among the security modules that were switched on */
-		return errno == ENOSYS || errno == EOPNOTSUPP ? 0 : failed("use Landlock", "");
+		*ret_abi = MAX(abi, 0);
+	if (abi <= 0)
+		return abi;
 	rights.fs |= abi >= 2 ? LANDLOCK_FS_REFER : 0;
 	rights.fs |= abi >= 3 ? LANDLOCK_FS_TRUNCATE : 0;
 	rights.net = abi >= 4 ? LANDLOCK_NET_TCP : 0;
 	rights.fs |= abi >= 5 ? LANDLOCK_FS_IOCTL_DEV : 0;
-	rights.scopes = abi >= 6 ? LANDLOCK_SCOPES : 0;
-	/* An older kernel takes the longer struct, as what it does not know is zero. */
-	ruleset = (int)syscall(SYS_landlock_create_ruleset, &rights, sizeof(rights), 0);
-	if (ruleset < 0 || syscall(SYS_landlock_restrict_self, ruleset, 0))
-		return failed("forbid access to files by Landlock", "");
-	return 0;
+	return landlock_forbid(&rights, "forbid access to files by Landlock");
 }
 
 /*

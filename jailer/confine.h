@@ -33,11 +33,17 @@ int confine_capabilities(void);
 int confine_privileges(void);
 
 /*
- * Landlock: no file system access by path at all, and, where the kernel knows them, no TCP bind or
- * connect, no abstract sockets and no signals to other processes. Needs no_new_privs. Descriptors
- * that are open stay usable. A kernel without Landlock is no error: *ret_abi (may be NULL) is 0
- * then.
+ * Landlock, where the kernel has it (which is no error). Both need no_new_privs or CAP_SYS_ADMIN,
+ * and a process may do them in turn: the second adds to the first.
+ *
+ * confine_scopes: no signals and no abstract sockets to processes that are not descendants of who
+ * called it (Linux 6.12).
+ *
+ * confine_files: no file system access by path at all, no mounts, and, where the kernel knows them,
+ * no TCP bind or connect. Descriptors that are open stay usable. *ret_abi (may be NULL) is 0 where
+ * there is no Landlock.
  */
+int confine_scopes(void);
 int confine_files(int *ret_abi);
 
 /*

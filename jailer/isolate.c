@@ -7,25 +7,32 @@
  *
  *  1. Environment and session keyring. May hold secrets of the user's, of which the VM needs none;
  *     no namespace keeps the keyring out. First, since nothing depends on them.
- *  2. Namespaces. Take CAP_SYS_ADMIN. Who lacks that, or what stages 4 and 5 need besides, gets it
- *     within a user namespace of its own, in which only its own ids exist. Its maps are written to
- *     /proc/self, so while there is a /proc, and while the process is dumpable: otherwise those
- *     files belong to root. The PID namespace is for children: supervise.c forks the first.
- *     What is mounted from here on must not get out to the host: mounts become private before
- *     anything is mounted.
- *  3. An empty root: a tmpfs, which is not writable and has no room for even one file. It is
+ *  2. The namespaces of users and processes. Take CAP_SYS_ADMIN. Who lacks that, or what the other
+ *     stages need besides, gets it within a user namespace of its own, in which only its own ids
+ *     exist. Its maps are written to /proc/self, so while there is a /proc, and while the process
+ *     is dumpable: otherwise those files belong to root. The PID namespace is for children:
+ *     supervise.c forks the first.
+ *     Scopes, by Landlock: the supervisor may signal its child, and neither anybody else. Both are
+ * to be in one domain for it, so before the fork.
+ *  3. The other namespaces. What is mounted from here on must not get out to the host: mounts
+ *     become private before anything is mounted.
+ *  4. An empty root: a tmpfs, which is not writable and has no room for even one file. It is
  *     mounted on /dev, because that is there wherever /dev/kvm is. It becomes the root by
  *     pivot_root rather than chroot, so that the old root with all mounts in it can be detached:
  *     nothing is left to climb back to. The host's name goes as well.
- *  4. User: root becomes "nobody", so that a descriptor or a hole that leads to the host's files
+ *  5. User: root becomes "nobody", so that a descriptor or a hole that leads to the host's files
  *     leads there as somebody who owns none. Needs CAP_SETUID and CAP_SETGID, and must come after
  *     what only root may do: mounts.
- *  5. Capabilities. Stage 4 has not taken them away (SECBIT_NO_SETUID_FIXUP), because to empty the
+ *  6. Capabilities. Stage 5 has not taken them away (SECBIT_NO_SETUID_FIXUP), because to empty the
  *     bounding set takes one.
- *  6. Privileges. After stage 4: a change of ids makes a process dumpable or not by a setting of
- *     the host's. Before 7 and before system call filters, which need no_new_privs.
- *  7. Files: Landlock, in case a way to a file is found all the same. Last, as it would forbid
- *     stages 2 and 3.
+ *  7. Privileges. After stage 5: a change of ids makes a process dumpable or not by a setting of
+ *     the host's. Before 8 and before system call filters, which need no_new_privs.
+ *  8. Files: Landlock, in case a way to a file is found all the same. Last, as it would forbid
+ *     stages 3 and 4.
+ *
+ * Stages 3 and 4 take the kernel longer than all of the others, and as long as it takes to make a
+ * VM. So there are two processes after stage 2: the supervisor does 3 and 4 while its child makes
+ * the VM; the child then enters what the supervisor has made, and each does the rest for itself.
  *
  * Not here: descriptors (the caller closes what the VM does not need), limits (threads are yet to
  * be made) and system call filters.
@@ -49,8 +56,8 @@
 #include "confine.h"
 #include "util.h"
 
-#define NAMESPACES \
-	(CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP)
+#define SHARED_NAMESPACES \
+	(CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP)
 #define ROOT_FLAGS (MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC)
 #define ROOT_OPTIONS "size=4k,nr_inodes=1,mode=111" /* the one inode is the root folder's */
 #define HOST_NAME "husk"
@@ -69,7 +76,8 @@ static int leave_environment(void)
 /* Whether the process has all that the stages take. */
 static bool is_privileged(void)
 {
-	static const cap_value_t needed[] = {CAP_SYS_ADMIN, CAP_SETUID, CAP_SETGID, CAP_SETPCAP};
+	static const cap_value_t needed[] = {CAP_SYS_ADMIN, CAP_SYS_CHROOT, CAP_SETUID, CAP_SETGID,
+					     CAP_SETPCAP};
 	cap_t caps = cap_get_proc();
 	cap_flag_value_t has = CAP_SET;
 	size_t i;
@@ -99,21 +107,26 @@ static int map_id(const char *path, unsigned int id)
 	return write_text(path, text);
 }
 
-static int enter_namespaces(void)
+static int make_process_namespaces(void)
 {
 	uid_t uid = geteuid();
 	gid_t gid = getegid();
 	int err;
 
 	if (is_privileged())
-		return unshare(NAMESPACES) ? -errno : 0;
-	/* The user namespace is made first of these, and owns the others. */
-	if (unshare(NAMESPACES | CLONE_NEWUSER))
+		return unshare(CLONE_NEWPID) ? -errno : 0;
+	/* The user namespace is made first, and owns the others. */
+	if (unshare(CLONE_NEWUSER | CLONE_NEWPID))
 		return -errno;
 	err = write_text("/proc/self/setgroups", "deny"); /* or else there is no gid_map for us */
 	if (!err)
 		err = map_id("/proc/self/uid_map", uid);
 	return err ? err : map_id("/proc/self/gid_map", gid);
+}
+
+static int make_namespaces(void)
+{
+	return unshare(SHARED_NAMESPACES) ? -errno : 0;
 }
 
 static int enter_root(void)
@@ -167,24 +180,32 @@ static const struct stage {
 	int (*run)(void);
 	bool logs; /* by itself */
 } stages[] = {
+	/* isolate_begin */
 	{"environment", leave_environment, false},
 	{"keyring", confine_keyring, true},
-	{"namespaces", enter_namespaces, false},
+	{"namespaces", make_process_namespaces, false},
+	{"scopes", confine_scopes, true},
+	/* isolate_make */
+	{"namespaces", make_namespaces, false},
 	{"empty root", enter_root, false},
+	/* isolate_end */
 	{"user", leave_user, true},
 	{"capabilities", confine_capabilities, true},
 	{"privileges", confine_privileges, true},
 	{"files", leave_files, true},
 };
 
-static int run_stages(const struct stage **ret_stage)
+enum { STAGE_BEGIN = 0, STAGE_MAKE = 4, STAGE_END = 6 };
+
+/* Those from `first` on, before `end`. */
+static int run_stages(size_t first, size_t end, const struct stage **ret_stage)
 {
-	const struct stage *stage;
+	size_t i;
 	int err = 0;
 
-	for (stage = stages; stage < stages + ARRAY_SIZE(stages) && !err; stage++) {
-		*ret_stage = stage;
-		err = stage->run();
+	for (i = first; i < end && !err; i++) {
+		*ret_stage = &stages[i];
+		err = stages[i].run();
 	}
 	return err;
 }
@@ -210,15 +231,45 @@ const char *isolate_advice(int err)
 	}
 }
 
-int isolate(void)
+static int failed(const char *stage, int err)
+{
+	log_error("cannot jail the VM: %s: %s; %s; or --no-sandbox to run without the jail", stage,
+		  strerror(-err), isolate_advice(err));
+	return err;
+}
+
+static int run_logged(size_t first, size_t end)
 {
 	const struct stage *stage;
-	int err = run_stages(&stage);
+	int err = run_stages(first, end, &stage);
 
-	if (err && !stage->logs)
-		log_error("cannot jail the VM: %s: %s; %s; or --no-sandbox to run without the jail",
-			  stage->name, strerror(-err), isolate_advice(err));
-	return err;
+	return err && !stage->logs ? failed(stage->name, err) : err;
+}
+
+int isolate_begin(void)
+{
+	return run_logged(STAGE_BEGIN, STAGE_MAKE);
+}
+
+int isolate_make(void)
+{
+	return run_logged(STAGE_MAKE, STAGE_END);
+}
+
+int isolate_enter(int pidfd)
+{
+	/* With the mount namespace come its root, and that as the working folder. */
+	return setns(pidfd, SHARED_NAMESPACES) ? failed("namespaces", -errno) : 0;
+}
+
+int isolate_end(void)
+{
+	return run_logged(STAGE_END, ARRAY_SIZE(stages));
+}
+
+int isolate(void)
+{
+	return run_logged(STAGE_BEGIN, ARRAY_SIZE(stages));
 }
 
 struct probed {
@@ -234,7 +285,7 @@ static void __attribute__((noreturn)) probe(int report)
 
 	/* What the stages log is for those who run a VM. */
 	dup2(null_fd, STDERR_FILENO);
-	probed.err = run_stages(&stage);
+	probed.err = run_stages(0, ARRAY_SIZE(stages), &stage);
 	probed.stage = (size_t)(stage - stages);
 	_exit(write(report, &probed, sizeof(probed)) != sizeof(probed));
 }

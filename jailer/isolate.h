@@ -17,6 +17,16 @@
 int isolate(void);
 
 /*
+ * The same by a parent and its child, each of which is jailed afterwards: isolate_begin, fork; the
+ * parent isolate_make, then, when the child has entered, isolate_end; the child isolate_enter,
+ * which takes a pidfd of the parent, and isolate_end. Each 0 or -errno.
+ */
+int isolate_begin(void);
+int isolate_make(void);
+int isolate_enter(int pidfd);
+int isolate_end(void);
+
+/*
  * Whether this host lets the calling user be jailed: tries it in a child process. 0, or the -errno
  * of the stage that failed, named in ret_stage (static storage). Silent. For husk doctor.
  */

@@ -48,7 +48,9 @@ enum seccomp_use {
 	SECCOMP_FD_TAP,	     /* a TAP device: frames, and its offloads */
 	SECCOMP_FD_SOCKET,   /* a stream socket to passt or the like */
 	SECCOMP_FD_PROCESS,  /* a pidfd: the supervisor passes signals on to the VM */
-	SECCOMP_FD_SIGNALS,  /* a signalfd of the supervisor */
+	SECCOMP_FD_SIGNALS,  /* of the supervisor: a signalfd; a pipe with the VM's exit status */
+	SECCOMP_FD_VERDICT,  /* the pipe's other end */
+	SECCOMP_FD_STATS,    /* what the kernel counts of this VM; only with --timing, --metrics */
 	SECCOMP_USES,
 };
 

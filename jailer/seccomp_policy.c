@@ -4,7 +4,8 @@
  *
  * - open, openat, creat, openat2, memfd_create: everything is open before the guest runs.
  * - socket, connect, bind, accept, socketpair: so are the networks.
- * - close, dup, fcntl: descriptors are pinned by number below; no number may come to mean another.
+ * - dup, fcntl: descriptors are pinned by number below; no number may come to mean another. To
+ * close them is allowed to the loop: as nothing can be opened, it can only lose them.
  * - clone, clone3, fork, vfork, execve, execveat: all threads exist, and nothing is ever started.
  * - mmap, mprotect, munmap, mremap, brk, madvise: all memory is mapped; none becomes executable.
  *   So whoever allocates while the guest runs is ended: a loop thread that does so is a defect.
@@ -97,8 +98,14 @@ const struct seccomp_rule seccomp_policy[] = {
 	{LOOP | WAIT, SYS_ioctl, FD(TERMINAL), {INT(1, TCSETSW)}, "the same, after the output"},
 	{LOOP | WAIT, SYS_ioctl, FD(TERMINAL), {INT(1, TCSETSF)}, "the same, without the input"},
 
+	/* The end, and what there is to say about it. */
+	{LOOP, SYS_close, NO_FD, ANY, "at the end: others may wait for a disk or a stream"},
+	{LOOP, SYS_write, FD(VERDICT), ANY, "tells the exit status"},
+	{VCPU | LOOP, SYS_pread64, FD(STATS), ANY, "counts exits and faults, where one asked"},
+
 	/* Waiting for the VM. */
-	{WAIT, SYS_read, FD(SIGNALS), ANY, "takes a signal"},
+	{WAIT, SYS_read, FD(SIGNALS), ANY, "takes a signal, or the exit status"},
+	{WAIT, SYS_epoll_wait, FD(EPOLL), ANY, "waits for either"},
 	{WAIT, SYS_wait4, NO_FD, ANY, "takes the VM's exit status"},
 	{WAIT, SYS_pidfd_send_signal, FD(PROCESS), {WORD(2, 0), INT(3, 0)}, "passes a signal on"},
 	{WAIT, SYS_kill, NO_FD, {OWN_PROCESS(0), INT(1, SIGSTOP)}, "stops together with the VM"},
@@ -130,7 +137,7 @@ static const struct seccomp_form forms[] = {
 	{SYS_futex, 6, false},	    {SYS_preadv, 5, true},    {SYS_restart_syscall, 0, false},
 	{SYS_epoll_wait, 4, true},  {SYS_epoll_ctl, 4, true}, {SYS_clock_gettime, 2, false},
 	{SYS_exit_group, 1, false}, {SYS_pwritev, 5, true},   {SYS_pidfd_send_signal, 4, true},
-	{SYS_fallocate, 4, true},
+	{SYS_fallocate, 4, true},   {SYS_close, 1, true},     {SYS_pread64, 4, true},
 };
 
 const struct seccomp_form *seccomp_call_form(uint64_t call)

@@ -189,15 +189,16 @@ int seccomp_print(FILE *out, const struct seccomp_filter *filter, const struct s
 int seccomp_print_all(FILE *out)
 {
 	static const struct seccomp_fd vm[] = {
-		{SECCOMP_FD_TERMINAL, 0, 0, "terminal"}, {SECCOMP_FD_LOG, 2, 0, "log"},
-		{SECCOMP_FD_EPOLL, 3, 0, "event loop"},	 {SECCOMP_FD_EVENT, 4, 0, "disk"},
-		{SECCOMP_FD_NOTICE, 5, 0, "notice"},	 {SECCOMP_FD_INPUT, 6, 0, "stdin"},
-		{SECCOMP_FD_OUTPUT, 7, 0, "stdout"},	 {SECCOMP_FD_DISK_RO, 8, GIB(1), "root"},
-		{SECCOMP_FD_DISK, 9, GIB(4), "disk"},	 {SECCOMP_FD_TAP, 10, 0, "tap"},
-		{SECCOMP_FD_SOCKET, 11, 0, "passt"},	 {SECCOMP_FD_PROCESS, 12, 0, "VM"},
-		{SECCOMP_FD_SIGNALS, 13, 0, "signals"},	 {SECCOMP_FD_IRQ, 14, 0, "disk"},
+		{SECCOMP_FD_TERMINAL, 0, 0, "terminal"},    {SECCOMP_FD_LOG, 2, 0, "log"},
+		{SECCOMP_FD_EPOLL, 3, 0, "event loop"},	    {SECCOMP_FD_EVENT, 4, 0, "disk"},
+		{SECCOMP_FD_NOTICE, 5, 0, "notice"},	    {SECCOMP_FD_INPUT, 6, 0, "stdin"},
+		{SECCOMP_FD_OUTPUT, 7, 0, "stdout"},	    {SECCOMP_FD_DISK_RO, 8, GIB(1), "root"},
+		{SECCOMP_FD_DISK, 9, GIB(4), "disk"},	    {SECCOMP_FD_TAP, 10, 0, "tap"},
+		{SECCOMP_FD_SOCKET, 11, 0, "passt"},	    {SECCOMP_FD_PROCESS, 12, 0, "VM"},
+		{SECCOMP_FD_SIGNALS, 13, 0, "signals"},	    {SECCOMP_FD_IRQ, 14, 0, "disk"},
+		{SECCOMP_FD_VERDICT, 15, 0, "exit status"},
 	};
-	const int vcpu_fd = 15;
+	const int vcpu_fd = 16;
 	struct seccomp_fds fds = {.nr = ARRAY_SIZE(vm)};
 	struct seccomp_filter filter;
 	enum seccomp_kind kind;

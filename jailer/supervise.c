@@ -11,7 +11,11 @@
  * The child is to die with the parent. The kernel sees to that (PR_SET_PDEATHSIG), if the parent
  * was alive when it was asked to: it closes a dying process's descriptors before it looks for
  * children to kill. So the parent holds the end of a pipe, and a child that finds it open after
- * it asked was in time. (A pidfd of the parent would tell too late.)
+ * it asked was in time. (A pidfd of the parent would tell too late.) It can only ask when it is in
+ * the jail, since a change of ids takes the wish back; until then it waits on that pipe.
+ *
+ * Two pipes, a byte at a time. To the child: the jail is ready. To the parent: the child is in it,
+ * so that the parent may give up what the child needed of it; later, the exit status.
  */
 #include "supervise.h"
 
@@ -21,6 +25,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
@@ -29,6 +34,7 @@
 #include <unistd.h>
 
 #include "confine.h"
+#include "isolate.h"
 #include "util.h"
 
 /*
@@ -37,7 +43,8 @@
  * anew.
  */
 #define END_MS 5000
-#define ALIVE_FD 3 /* of the parent: the pipe's end, behind the standard streams */
+/* Of the parent: its ends of the pipes, behind the standard streams. */
+enum { ALIVE_FD = STDERR_FILENO + 1, TOLD_FD };
 
 struct supervisor {
 	const struct supervise_spec *spec;
@@ -45,7 +52,7 @@ struct supervisor {
 	struct termios terminal;
 	sigset_t watched, inherited;
 	pid_t self, child;
-	int child_fd, signal_fd;
+	int child_fd, signal_fd, epoll_fd;
 	int told;    /* the signal by which the VM was told to end; 0: none yet */
 	bool killed; /* as it did not end */
 };
@@ -110,25 +117,68 @@ static void __attribute__((noreturn)) follow(const struct supervisor *supervisor
 	_exit(supervisor->spec->killed_status(nr));
 }
 
-static void __attribute__((noreturn)) watch(struct supervisor *supervisor)
+/* The child has told its exit status: what is left of it is the kernel's business. */
+static void follow_told(void)
 {
-	struct pollfd signals = {.fd = supervisor->signal_fd, .events = POLLIN};
+	unsigned char status;
+
+	if (read(TOLD_FD, &status, 1) == 1)
+		_exit(status);
+}
+
+/* A signal is there. */
+static void take_signal(struct supervisor *supervisor)
+{
 	struct signalfd_siginfo info;
+	bool got = read(supervisor->signal_fd, &info, sizeof(info)) == sizeof(info);
 	int status;
 
+	/* Without signals (never seen) there is only waiting. */
+	if (waitpid(supervisor->child, &status, got ? WNOHANG : 0) == supervisor->child)
+		follow(supervisor, status);
+	if (got)
+		pass_on(supervisor, (int)info.ssi_signo);
+}
+
+static void __attribute__((noreturn)) watch(struct supervisor *supervisor)
+{
+	struct epoll_event event;
+
 	for (;;) {
-		if (!poll(&signals, 1, supervisor->told ? END_MS : -1)) {
+		switch (epoll_wait(supervisor->epoll_fd, &event, 1,
+				   supervisor->told ? END_MS : -1)) {
+		case 0:
 			supervisor->killed = true;
 			signal_child(supervisor, SIGKILL);
+			take_signal(supervisor);
+			break;
+		case 1:
+			if (event.data.fd == TOLD_FD)
+				follow_told();
+			else
+				take_signal(supervisor);
+			break;
+		default:
+			if (errno != EINTR) /* never seen */
+				take_signal(supervisor);
 		}
-		bool got = read(supervisor->signal_fd, &info, sizeof(info)) == sizeof(info);
-
-		/* Without signals (never seen) there is only waiting. */
-		if (waitpid(supervisor->child, &status, got ? WNOHANG : 0) == supervisor->child)
-			follow(supervisor, status);
-		if (got)
-			pass_on(supervisor, (int)info.ssi_signo);
 	}
+}
+
+/* By epoll, as poll takes no more descriptors than there may be open files (confine_limits). */
+static int make_epoll(struct supervisor *supervisor)
+{
+	/* Edges: a child that ends without a word leaves the pipe at its end, and a signal comes.
+	 */
+	struct epoll_event told = {.events = EPOLLIN | EPOLLET, .data.fd = TOLD_FD};
+	struct epoll_event signals = {.events = EPOLLIN, .data.fd = supervisor->signal_fd};
+
+	supervisor->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (supervisor->epoll_fd < 0 ||
+	    epoll_ctl(supervisor->epoll_fd, EPOLL_CTL_ADD, TOLD_FD, &told) ||
+	    epoll_ctl(supervisor->epoll_fd, EPOLL_CTL_ADD, supervisor->signal_fd, &signals))
+		return -errno;
+	return 0;
 }
 
 static int confine(const struct supervisor *supervisor)
@@ -139,7 +189,9 @@ static int confine(const struct supervisor *supervisor)
 	int err;
 
 	seccomp_fds_add(&fds, SECCOMP_FD_LOG, STDERR_FILENO, 0, "stderr");
+	seccomp_fds_add(&fds, SECCOMP_FD_EPOLL, supervisor->epoll_fd, 0, "events");
 	seccomp_fds_add(&fds, SECCOMP_FD_SIGNALS, supervisor->signal_fd, 0, "signals");
+	seccomp_fds_add(&fds, SECCOMP_FD_SIGNALS, TOLD_FD, 0, "exit status");
 	seccomp_fds_add(&fds, SECCOMP_FD_PROCESS, supervisor->child_fd, 0, "VM's process");
 	if (supervisor->has_terminal)
 		seccomp_fds_add(&fds, SECCOMP_FD_TERMINAL, STDIN_FILENO, 0, "stdin");
@@ -160,17 +212,49 @@ static int failed(const char *what, const char *advice)
 	return err;
 }
 
-static void __attribute__((noreturn)) parent(struct supervisor *supervisor, int alive_fd)
+/* The ends of the pipes go to their places, past each other. */
+static int keep_pipes(int alive_fd, int told_fd)
 {
-	int err = 0;
+	cleanup_fd int alive = fcntl(alive_fd, F_DUPFD_CLOEXEC, TOLD_FD + 1);
+	cleanup_fd int told = fcntl(told_fd, F_DUPFD_CLOEXEC, TOLD_FD + 1);
 
 	/* A file that the parent holds would stay open when the VM has closed it. */
-	if (dup2(alive_fd, ALIVE_FD) < 0 || close_range(ALIVE_FD + 1, ~0u, 0))
-		err = failed("close the supervisor's files", "");
+	if (alive < 0 || told < 0 || dup2(alive, ALIVE_FD) < 0 || dup2(told, TOLD_FD) < 0 ||
+	    close_range(TOLD_FD + 1, ~0u, 0))
+		return failed("close the supervisor's files", "");
+	steal_fd(&alive);
+	steal_fd(&told);
+	return 0;
+}
+
+/* The jail, in which both end up. */
+static int jail(void)
+{
+	char word = 0;
+	int err = isolate_make();
+
+	if (err)
+		return err;
+	if (write(ALIVE_FD, &word, 1) != 1 && errno != EPIPE)
+		return failed("tell the VM's process of its jail", "");
+	/* Until the child is in it, or has ended, which is seen later on. */
+	while (read(TOLD_FD, &word, 1) < 0 && errno == EINTR)
+		;
+	return isolate_end();
+}
+
+static void __attribute__((noreturn))
+parent(struct supervisor *supervisor, int alive_fd, int told_fd)
+{
+	int err = keep_pipes(alive_fd, told_fd);
+
 	supervisor->child_fd = (int)syscall(SYS_pidfd_open, supervisor->child, 0);
 	supervisor->signal_fd = signalfd(-1, &supervisor->watched, SFD_CLOEXEC);
-	if (!err && (supervisor->child_fd < 0 || supervisor->signal_fd < 0))
+	if (!err &&
+	    (supervisor->child_fd < 0 || supervisor->signal_fd < 0 || make_epoll(supervisor)))
 		err = failed("watch the VM's process", "; husk needs Linux 5.12 or later");
+	if (!err && supervisor->spec->jail)
+		err = jail();
 	if (!err)
 		err = confine(supervisor);
 	if (!err)
@@ -180,36 +264,103 @@ static void __attribute__((noreturn)) parent(struct supervisor *supervisor, int 
 	_exit(supervisor->spec->failed_status);
 }
 
-static int child(const struct supervisor *supervisor, const int alive[2])
+static void close_pipe(const int ends[2])
 {
-	struct pollfd parent_gone = {.fd = alive[0]};
-
-	close(alive[1]);
-	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0))
-		return failed("tie the VM's process to its parent", "");
-	if (poll(&parent_gone, 1, 0) != 0)
-		_exit(0); /* nobody is there to see it */
-	close(alive[0]);
-	sigprocmask(SIG_SETMASK, &supervisor->inherited, NULL);
-	return 0;
+	close(ends[0]);
+	close(ends[1]);
 }
 
-int supervise(const struct supervise_spec *spec)
+static int make_pipes(int alive[2], int told[2])
+{
+	static const char advice[] = "; raise the limit on open files (ulimit -n)";
+
+	if (pipe2(alive, O_CLOEXEC))
+		return failed("make a pipe", advice);
+	if (!pipe2(told, O_CLOEXEC))
+		return 0;
+	close_pipe(alive);
+	return failed("make a pipe", advice);
+}
+
+int supervise(const struct supervise_spec *spec, struct supervised *ret_child)
 {
 	struct supervisor supervisor = {
 		.spec = spec, .watched = watched_signals(), .self = getpid()};
-	int alive[2];
+	struct supervised *child = ret_child;
+	int alive[2] = {-1, -1}, told[2] = {-1, -1}, err;
 
+	err = spec->jail ? isolate_begin() : 0;
+	if (!err)
+		err = make_pipes(alive, told);
+	if (err)
+		return err;
 	supervisor.has_terminal = !ioctl(STDIN_FILENO, TCGETS, &supervisor.terminal);
-	if (pipe2(alive, O_CLOEXEC))
-		return failed("make a pipe", "; raise the limit on open files (ulimit -n)");
+	child->jail = spec->jail;
+	child->parent_fd = (int)syscall(SYS_pidfd_open, supervisor.self, 0);
+	child->alive_fd = alive[0];
+	child->tell_fd = told[1];
 	signal(SIGCHLD, SIG_DFL); /* ignored, it would leave no status */
 	sigprocmask(SIG_BLOCK, &supervisor.watched, &supervisor.inherited);
 	supervisor.child = fork();
-	if (supervisor.child < 0)
-		return failed("make a process for the VM",
-			      "; raise the limit on processes (ulimit -u; in a cgroup, pids.max)");
+	if (supervisor.child < 0) {
+		err = failed("make a process for the VM",
+			     "; raise the limit on processes (ulimit -u; in a cgroup, pids.max)");
+		close_pipe(alive);
+		close_pipe(told);
+		close_fd_ptr(&child->parent_fd);
+		return err;
+	}
 	if (supervisor.child)
-		parent(&supervisor, alive[1]);
-	return child(&supervisor, alive);
+		parent(&supervisor, alive[1], told[0]);
+	close(alive[1]);
+	close(told[0]);
+	sigprocmask(SIG_SETMASK, &supervisor.inherited, NULL);
+	return 0;
+}
+
+static int enter_jail(struct supervised *child)
+{
+	char word;
+	ssize_t got;
+	int err;
+
+	do
+		got = read(child->alive_fd, &word, 1);
+	while (got < 0 && errno == EINTR);
+	if (got != 1)
+		_exit(0); /* nobody is there to see it */
+	err = isolate_enter(child->parent_fd);
+	if (err)
+		return err;
+	/* It would let the child signal its parent. */
+	close_fd_ptr(&child->parent_fd);
+	err = isolate_end();
+	/* Not before: a parent that is "nobody" could not signal a child that is still root. */
+	if (!err && write(child->tell_fd, &word, 1) != 1)
+		_exit(0);
+	return err;
+}
+
+int supervise_enter(struct supervised *child)
+{
+	struct pollfd parent_gone = {.fd = child->alive_fd};
+	int err = child->jail ? enter_jail(child) : 0;
+
+	close_fd_ptr(&child->parent_fd);
+	if (err)
+		return err;
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0))
+		return failed("tie the VM's process to its parent", "");
+	if (poll(&parent_gone, 1, 0) != 0)
+		_exit(0);
+	close_fd_ptr(&child->alive_fd);
+	return 0;
+}
+
+void supervise_tell(const struct supervised *child, int status)
+{
+	unsigned char byte = (unsigned char)status;
+
+	if (child->tell_fd >= 0 && write(child->tell_fd, &byte, 1) != 1)
+		return; /* then the exit status says it */
 }

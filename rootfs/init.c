@@ -21,6 +21,7 @@
 #include "init_net.h"
 #include "init_proc.h"
 #include "init_relay.h"
+#include "init_timing.h"
 
 /* Descriptors 0 to 2 must be taken, or pipes to the command would get these numbers. */
 static void stdio_ensure(void)
@@ -65,6 +66,7 @@ int main(void)
 	uint8_t status;
 	int ret;
 
+	timing_start();
 	proc_init();
 	mount_early();
 	stdio_ensure();
@@ -72,6 +74,7 @@ int main(void)
 	if (ret < 0)
 		give_up("cannot open %s: %s", LINK_TTY, strerror(-ret));
 	link_send(LINK_READY, NULL, 0);
+	timing_send();
 
 	read_run(&run);
 	read_cmdline(&boot);

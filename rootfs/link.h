@@ -39,6 +39,15 @@
  */
 #define LINK_WINDOW (3 * LINK_PAYLOAD_MAX)
 
+/*
+ * Where husk keeps time (--timing, --metrics), the kernel command line has this word, which the
+ * kernel hands to init as a variable. Init then says that it starts by a write of LINK_INIT_STARTS
+ * to the scratch register of its port, its very first act, and sends the kernel's milestones.
+ */
+#define LINK_TIMING "husk_timing"
+#define LINK_SCRATCH_PORT 0x2ff
+#define LINK_INIT_STARTS 0x69
+
 /* On the wire: type, zero, length (little endian). x86 and aarch64 are both little endian. */
 struct link_header {
 	uint8_t type;
@@ -62,7 +71,8 @@ enum link_type {
 	 * output was relayed and all file systems are synced.
 	 */
 	LINK_EXIT = 20,
-	LINK_TAKEN = 21, /* struct link_taken: the command took that much of its input */
+	LINK_MILESTONE = 22, /* struct link_milestone */
+	LINK_TAKEN = 21,     /* struct link_taken: the command took that much of its input */
 };
 
 struct link_winsize {
@@ -72,6 +82,19 @@ struct link_winsize {
 
 struct link_taken {
 	uint32_t bytes;
+} __attribute__((packed));
+
+enum link_milestone_kind {
+	LINK_KERNEL_STARTS, /* and has a clock */
+	LINK_KERNEL_MEMORY, /* its memory is set up */
+	LINK_KERNEL_CPUS,   /* its CPUs are up */
+	LINK_KERNEL_DONE,   /* it has freed what only its start needed */
+	LINK_MILESTONES
+};
+
+struct link_milestone {
+	uint8_t which;	 /* enum link_milestone_kind */
+	uint64_t age_us; /* how long ago it was when this was sent */
 } __attribute__((packed));
 
 struct link_exit {

@@ -72,6 +72,8 @@ int cmdline_build(const struct vm_config *config, const struct cmdline_nic *nics
 		fprintf(out, "%s%s", CMDLINE_RUN, config->verbose ? "" : " quiet");
 	else
 		fprintf(out, "%.*s", (int)file_len, file_text);
+	if (run && (config->timing || config->metrics))
+		fprintf(out, " " LINK_TIMING "=1");
 	add_root(out, config);
 	for (i = 0; run && i < config->nr_nics; i++)
 		add_nic(out, &nics[i], i);

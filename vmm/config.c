@@ -104,6 +104,7 @@ void config_fini(struct vm_config *config)
 	free(config->cmdline);
 	config_list_fini(config->env);
 	free(config->workdir);
+	free(config->metrics);
 	free(config->id);
 	memset(config, 0, sizeof(*config));
 }

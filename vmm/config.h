@@ -88,6 +88,8 @@ struct vm_config {
 	bool timing;
 	bool verbose;
 
+	char *metrics; /* --metrics: the file for them, NULL: none */
+
 	bool sandbox; /* jail the VM */
 	bool jailed;  /* --jailed: husk-jailer has done so already */
 	enum seccomp_mode seccomp;

@@ -23,6 +23,7 @@ enum {
 	FLAG_NO_SANDBOX,
 	FLAG_JAILED,
 	FLAG_PRINT_SECCOMP,
+	FLAG_METRICS,
 	FLAG_START_TIME,
 	FLAG_START_CPU_TIME,
 	FLAG_PARENT_CPU_TIME,
@@ -45,6 +46,7 @@ static const struct flag flags[] = {
 	[FLAG_NO_SANDBOX] = {"--no-sandbox", false},
 	[FLAG_JAILED] = {"--jailed", false},
 	[FLAG_PRINT_SECCOMP] = {"--print-seccomp", false},
+	[FLAG_METRICS] = {"--metrics", true},
 	/* From a jailer, for metrics: there are none yet. */
 	[FLAG_START_TIME] = {"--start-time-us", true},
 	[FLAG_START_CPU_TIME] = {"--start-time-cpu-us", true},
@@ -85,6 +87,7 @@ static void print_help(void)
 	     "  --print-seccomp\n"
 	     "                 print the system call filters of this VM instead of running\n"
 	     "                 it; alone: those of a VM that has everything\n"
+	     "  --metrics FILE write time, exits and faults to FILE at the end, as JSON\n"
 	     "  --version      print the version\n"
 	     "  -h, --help     print this text\n"
 	     "\n"
@@ -208,7 +211,9 @@ int config_flags_parse(struct vm_config *config, int argc, char **argv)
 		config->mode = CONFIG_SECCOMP;
 		return 0;
 	}
-	if (check_flags(values) || config_set_string(&config->id, values[FLAG_ID]))
+	if (check_flags(values) || config_set_string(&config->id, values[FLAG_ID]) ||
+	    (values[FLAG_METRICS] &&
+	     config_set_path(&config->metrics, "--metrics", values[FLAG_METRICS])))
 		return CONFIG_EXIT_ARGUMENTS;
 	config->mode = CONFIG_FILE;
 	return config_json_load(config, values[FLAG_CONFIG_FILE]) ? CONFIG_EXIT_FILE : 0;

@@ -217,6 +217,11 @@ static int set_timing(struct run_args *args, const char *where, const char *valu
 	return 0;
 }
 
+static int set_metrics(struct run_args *args, const char *where, const char *value)
+{
+	return config_set_path(&args->config->metrics, where, value);
+}
+
 static int set_no_sandbox(struct run_args *args, const char *where, const char *value)
 {
 	(void)where;
@@ -290,6 +295,7 @@ static const struct run_option run_options[] = {
 	{"timeout", 't', "DURATION", set_timeout,
 	 "end the VM after 500ms, 30s, 5m, 1h (default: never)"},
 	{"timing", 0, NULL, set_timing, "print where the time to boot went"},
+	{"metrics", 0, "FILE", set_metrics, "write time, exits and faults to FILE, as JSON"},
 	{"no-sandbox", 0, NULL, set_no_sandbox,
 	 "run without namespaces and empty root (for debugging)"},
 	{"no-seccomp", 0, NULL, set_no_seccomp, "run without system call filters (for debugging)"},

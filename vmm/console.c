@@ -121,7 +121,8 @@ int console_init(struct console *console, struct event_loop *loop,
 		 const struct host_streams *streams, enum console_mode mode, console_fn *fn,
 		 void *ctx)
 {
-	struct serial_host host = {console_transmit, console_room, console};
+	struct serial_host host = {
+		.transmit = console_transmit, .room = console_room, .ctx = console};
 	pthread_mutex_t *lock = &console->serial.device.lock;
 	int fd = mode == CONSOLE_USER ? streams->out : streams->err;
 	int err;

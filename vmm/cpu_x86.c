@@ -212,7 +212,7 @@ static void sregs_fill(struct kvm_sregs *sregs, enum cpu_entry entry)
 	}
 }
 
-static int cpu_set_start(int vcpu_fd, const struct cpu_start *start)
+int cpu_x86_start(int vcpu_fd, const struct cpu_start *start)
 {
 	struct kvm_regs regs = {
 		.rip = start->ip,
@@ -233,8 +233,7 @@ static int cpu_set_start(int vcpu_fd, const struct cpu_start *start)
 	return 0;
 }
 
-int cpu_x86_init(int vcpu_fd, unsigned int index, unsigned int nr_cpus, struct kvm_cpuid2 *cpuid,
-		 const struct cpu_start *start)
+int cpu_x86_init(int vcpu_fd, unsigned int index, unsigned int nr_cpus, struct kvm_cpuid2 *cpuid)
 {
 	int err;
 
@@ -244,8 +243,6 @@ int cpu_x86_init(int vcpu_fd, unsigned int index, unsigned int nr_cpus, struct k
 	err = cpu_set_msrs(vcpu_fd, index);
 	if (!err && index == 0)
 		err = cpu_set_lapic(vcpu_fd, index);
-	if (!err && index == 0)
-		err = cpu_set_start(vcpu_fd, start);
 	return err;
 }
 

@@ -35,11 +35,13 @@ struct cpu_start {
 int cpu_x86_cpuid(int kvm_fd, struct kvm_cpuid2 **ret_cpuid);
 
 /*
- * Sets up vCPU number `index` of `nr_cpus`; `cpuid` is changed for it. The first one (index 0)
- * starts as `start` says, the others wait for the first to wake them. 0 or -errno.
+ * Sets up vCPU number `index` of `nr_cpus`; `cpuid` is changed for it. All but the first one (index
+ * 0) wait for the first to wake them. 0 or -errno.
  */
-int cpu_x86_init(int vcpu_fd, unsigned int index, unsigned int nr_cpus, struct kvm_cpuid2 *cpuid,
-		 const struct cpu_start *start);
+int cpu_x86_init(int vcpu_fd, unsigned int index, unsigned int nr_cpus, struct kvm_cpuid2 *cpuid);
+
+/* Points the first vCPU at what it is to run. 0 or -errno. */
+int cpu_x86_start(int vcpu_fd, const struct cpu_start *start);
 
 /*
  * Writes the descriptor table and identity page tables (4 GiB in 2 MiB pages) that

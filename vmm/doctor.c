@@ -172,7 +172,9 @@ static int guest_build(struct vm *vm, struct vcpu *vcpu, const struct bus *pio,
 		err = cpu_x86_cpuid(vm->kvm_fd, &cpuid);
 	if (err)
 		return err;
-	err = cpu_x86_init(vcpu->fd, 0, 1, cpuid, &start);
+	err = cpu_x86_init(vcpu->fd, 0, 1, cpuid);
+	if (!err)
+		err = cpu_x86_start(vcpu->fd, &start);
 	free(cpuid);
 	return err;
 }

@@ -67,6 +67,15 @@ static void link_taken(struct guest_link *link, const uint8_t *payload, size_t l
 	want_input(link);
 }
 
+static void link_milestone(struct guest_link *link, const uint8_t *payload, size_t len)
+{
+	if (len < sizeof(link->milestone))
+		return;
+	memcpy(&link->milestone, payload, sizeof(link->milestone));
+	if (link->milestone.which < LINK_MILESTONES)
+		link->fn(link->ctx, GUEST_LINK_MILESTONE);
+}
+
 /* A whole frame is there. False if it has to wait for room. */
 static bool link_frame(struct guest_link *link, uint8_t type, const uint8_t *payload, size_t len)
 {
@@ -94,6 +103,9 @@ static bool link_frame(struct guest_link *link, uint8_t type, const uint8_t *pay
 		return link_output(link, &link->err, payload, len);
 	case LINK_TAKEN:
 		link_taken(link, payload, len);
+		return true;
+	case LINK_MILESTONE:
+		link_milestone(link, payload, len);
 		return true;
 	case LINK_EXIT:
 		link_exit(link, payload, len);
@@ -190,6 +202,14 @@ static void link_room(void *ctx)
 	want_input(ctx);
 }
 
+static void link_scratch(void *ctx, uint8_t value)
+{
+	struct guest_link *link = ctx;
+
+	if (value == LINK_INIT_STARTS)
+		link->fn(link->ctx, GUEST_LINK_INIT);
+}
+
 void guest_link_resized(struct guest_link *link)
 {
 	struct link_winsize size;
@@ -225,7 +245,8 @@ static void output_ready(void *ctx)
 int guest_link_init(struct guest_link *link, struct event_loop *loop,
 		    const struct host_streams *streams, bool tty, guest_link_fn *fn, void *ctx)
 {
-	struct serial_host host = {link_transmit, link_room, link};
+	struct serial_host host = {
+		.transmit = link_transmit, .room = link_room, .ctx = link, .scratch = link_scratch};
 	pthread_mutex_t *lock = &link->serial.device.lock;
 	int err;
 

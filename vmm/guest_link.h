@@ -3,7 +3,7 @@
  * The host's end of the guest link (rootfs/link.h) on the second serial port: standard streams of
  * the command, and how it ended.
  *
- * Silent. For the loop thread.
+ * Silent. For the loop thread, but for GUEST_LINK_INIT.
  */
 #ifndef HUSK_GUEST_LINK_H
 #define HUSK_GUEST_LINK_H
@@ -13,6 +13,8 @@
 #include "serial.h"
 
 enum guest_link_event {
+	GUEST_LINK_INIT,      /* init starts; on a vCPU's thread, as often as the guest says so */
+	GUEST_LINK_MILESTONE, /* `milestone` is valid, its time is the guest's word */
 	GUEST_LINK_READY,
 	GUEST_LINK_STARTED,
 	GUEST_LINK_EXIT,	/* exit_status and exit_text are valid */
@@ -41,6 +43,7 @@ struct guest_link {
 	size_t frame_len;
 	size_t frame_done; /* bytes of its payload that went to the output */
 
+	struct link_milestone milestone;
 	int lost_error; /* errno of the first write that failed */
 	bool exited;
 	uint8_t exit_status;

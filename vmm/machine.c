@@ -9,11 +9,13 @@
 #include <unistd.h>
 
 #include "blk.h"
+#include "boot_x86.h"
 #include "confine.h"
 #include "console.h"
 #include "ending.h"
 #include "guest_link.h"
 #include "layout_x86.h"
+#include "metrics.h"
 #include "net.h"
 #include "payload.h"
 #include "power.h"
@@ -33,6 +35,7 @@ struct machine {
 	const struct vm_config *config;
 	struct resources *resources;
 	struct timeline *timeline;
+	struct metrics metrics; /* with --timing or --metrics */
 	struct seccomp_fds fds; /* all there are once the VM is made */
 	struct event_loop loop;
 	struct guest_mem mem;
@@ -100,6 +103,22 @@ static void on_vcpu_end(void *ctx, const struct vcpu *vcpu)
 	ending_declare(&machine->ending, &verdict);
 }
 
+/* The guest knows when the kernel was where, husk keeps the clock. */
+static void on_milestone(struct machine *machine, const struct link_milestone *milestone)
+{
+	static const char *const names[LINK_MILESTONES] = {
+		[LINK_KERNEL_STARTS] = "kernel has a clock",
+		[LINK_KERNEL_MEMORY] = "kernel: memory",
+		[LINK_KERNEL_CPUS] = "kernel: CPUs",
+		[LINK_KERNEL_DONE] = "kernel is up",
+	};
+	uint64_t now = clock_now_ns(), age;
+
+	if (!__builtin_mul_overflow(milestone->age_us, 1000ull, &age) &&
+	    age < now - machine->timeline->marks[0].ns)
+		timeline_mark_at(machine->timeline, names[milestone->which], now - age);
+}
+
 static void on_link(void *ctx, enum guest_link_event event)
 {
 	struct machine *machine = ctx;
@@ -107,6 +126,12 @@ static void on_link(void *ctx, enum guest_link_event event)
 	struct verdict verdict = {.kind = VERDICT_EXIT};
 
 	switch (event) {
+	case GUEST_LINK_INIT:
+		metrics_init_starts(&machine->metrics);
+		break;
+	case GUEST_LINK_MILESTONE:
+		on_milestone(machine, &link->milestone);
+		break;
 	case GUEST_LINK_READY:
 		timeline_mark(machine->timeline, "init runs");
 		break;
@@ -260,8 +285,8 @@ static int create_virtios(struct machine *machine)
 	return err;
 }
 
-/* Guest RAM, and all that is in it before the first instruction. */
-static int create_memory(struct machine *machine, struct cpu_start *ret_start)
+/* All that is in guest RAM before the first instruction. */
+int machine_load(struct machine *machine)
 {
 	const struct vm_config *config = machine->config;
 	struct resources *resources = machine->resources;
@@ -273,6 +298,7 @@ static int create_memory(struct machine *machine, struct cpu_start *ret_start)
 				    .kernel = &resources->kernel,
 				    .initrd = &resources->initrd,
 				    .tty = resources->is_terminal};
+	struct cpu_start start;
 	unsigned int i;
 	int err;
 
@@ -286,14 +312,16 @@ static int create_memory(struct machine *machine, struct cpu_start *ret_start)
 				NET_PASST_GUEST, NET_PASST_NETMASK, NET_PASST_GATEWAY,
 				nic->dns ? nic->dns : resources->dns, NET_PASST_TCP_RMEM};
 	}
-	err = payload_load(&spec, &machine->mem, ret_start);
+	err = payload_load(&spec, &machine->mem, &start);
+	if (!err)
+		err = cpu_x86_start(machine->vcpus[0].fd, &start);
 	input_file_close(&resources->kernel);
 	input_file_close(&resources->initrd);
-	timeline_mark(machine->timeline, "memory and kernel loaded");
+	timeline_mark(machine->timeline, "kernel loaded");
 	return err;
 }
 
-static int create_vcpus(struct machine *machine, const struct cpu_start *start)
+static int create_vcpus(struct machine *machine)
 {
 	unsigned int i, nr = machine->config->cpus;
 	struct kvm_cpuid2 *cpuid;
@@ -311,7 +339,7 @@ static int create_vcpus(struct machine *machine, const struct cpu_start *start)
 			machine->nr_vcpus++;
 	}
 	for (i = 0; !err && i < nr; i++)
-		err = cpu_x86_init(machine->vcpus[i].fd, i, nr, cpuid, start);
+		err = cpu_x86_init(machine->vcpus[i].fd, i, nr, cpuid);
 	free(cpuid);
 	timeline_mark(machine->timeline, "vCPUs");
 	return err;
@@ -341,9 +369,12 @@ static int connect_devices(struct machine *machine)
 	return err;
 }
 
-static int create_vm(struct machine *machine, const struct cpu_start *start)
+static int create_vm(struct machine *machine)
 {
-	int err = vm_init(&machine->vm, steal_fd(&machine->resources->kvm_fd));
+	int err = boot_x86_map_memory(&machine->mem, machine->config->memory);
+
+	if (!err)
+		err = vm_init(&machine->vm, steal_fd(&machine->resources->kvm_fd));
 
 	if (!err)
 		err = vm_set_memory(&machine->vm, &machine->mem);
@@ -351,7 +382,7 @@ static int create_vm(struct machine *machine, const struct cpu_start *start)
 		err = vm_create_irqchip(&machine->vm);
 	timeline_mark(machine->timeline, "VM");
 	if (!err)
-		err = create_vcpus(machine, start);
+		err = create_vcpus(machine);
 	/* With it, whoever takes over the process could make VMs. */
 	close_fd_ptr(&machine->vm.kvm_fd);
 	return err ? err : connect_devices(machine);
@@ -379,6 +410,21 @@ static void add_serial_fds(struct machine *machine, const struct serial *serial,
 	add_fd(machine, SECCOMP_FD_EVENT, serial->wake_fd, name);
 }
 
+static void open_metrics(struct machine *machine)
+{
+	const struct vm_config *config = machine->config;
+	struct metrics *metrics = &machine->metrics;
+	unsigned int i;
+
+	if (!config->timing && !config->metrics)
+		return;
+	metrics_open(metrics, machine->timeline, machine->vcpus, machine->nr_vcpus);
+	for (i = 0; i < metrics->nr_vcpus; i++)
+		add_fd(machine, SECCOMP_FD_STATS, metrics->stats[i].fd, "KVM's counters");
+	add_fd(machine, SECCOMP_FD_STATS, metrics->process_fd, "faults");
+	add_fd(machine, SECCOMP_FD_OUTPUT, machine->resources->metrics_fd, "metrics");
+}
+
 /* All descriptors that a thread uses while the guest runs; disks and networks are there already. */
 static void add_descriptors(struct machine *machine)
 {
@@ -389,6 +435,7 @@ static void add_descriptors(struct machine *machine)
 	add_fd(machine, SECCOMP_FD_EVENT, machine->ending.declared_fd, "end");
 	add_fd(machine, SECCOMP_FD_NOTICE, machine->ending.signal_fd, "signals");
 	add_fd(machine, SECCOMP_FD_NOTICE, machine->ending.timer_fd, "time limit");
+	add_fd(machine, SECCOMP_FD_VERDICT, machine->resources->verdict_fd, "exit status");
 	add_fd(machine, SECCOMP_FD_LOG, STDERR_FILENO, "log");
 	if (machine->resources->is_terminal)
 		add_fd(machine, SECCOMP_FD_TERMINAL, STDIN_FILENO, "terminal");
@@ -417,7 +464,6 @@ int machine_create(const struct vm_config *config, struct resources *resources,
 		   struct timeline *timeline, struct machine **ret_machine)
 {
 	struct machine *machine;
-	struct cpu_start start;
 	int err;
 
 	machine = calloc(1, sizeof(*machine));
@@ -435,12 +481,12 @@ int machine_create(const struct vm_config *config, struct resources *resources,
 	if (!err)
 		err = create_virtios(machine);
 	if (!err)
-		err = create_memory(machine, &start);
-	if (!err)
-		err = create_vm(machine, &start);
+		err = create_vm(machine);
 	host_streams_close(&resources->streams);
-	if (!err)
+	if (!err) {
 		add_descriptors(machine);
+		open_metrics(machine);
+	}
 	if (err) {
 		machine_destroy(machine);
 		return err;
@@ -455,6 +501,7 @@ void machine_destroy(struct machine *machine)
 
 	if (!machine)
 		return;
+	metrics_close(&machine->metrics);
 	for (i = 0; i < machine->nr_vcpus; i++)
 		vcpu_fini(&machine->vcpus[i]);
 	for (i = 0; i < CONFIG_NICS_MAX; i++)
@@ -518,9 +565,6 @@ struct verdict machine_run(struct machine *machine)
 	if (machine->is_raw)
 		host_terminal_restore(STDIN_FILENO, &machine->terminal);
 	timeline_mark(machine->timeline, "end");
-	if (machine->vcpus[0].entered_ns)
-		timeline_mark_at(machine->timeline, "first guest instruction",
-				 machine->vcpus[0].entered_ns);
 	if (err)
 		return failed;
 	pthread_mutex_lock(&machine->ending.lock);
@@ -528,6 +572,46 @@ struct verdict machine_run(struct machine *machine)
 	pthread_mutex_unlock(&machine->ending.lock);
 	verdict.panic = machine->console.panic[0] ? machine->console.panic : NULL;
 	return verdict;
+}
+
+/* Whether somebody may wait for this descriptor to be closed. */
+static bool is_awaited(enum seccomp_use use)
+{
+	switch (use) {
+	case SECCOMP_FD_DISK:
+	case SECCOMP_FD_DISK_RO:
+	case SECCOMP_FD_TAP:
+	case SECCOMP_FD_SOCKET:
+	case SECCOMP_FD_INPUT:
+	case SECCOMP_FD_OUTPUT:
+		return true;
+	default:
+		return false;
+	}
+}
+
+void machine_end(struct machine *machine, int status)
+{
+	const struct vm_config *config = machine->config;
+	const struct seccomp_fds *fds = &machine->fds;
+	unsigned int i;
+	int fd, err;
+
+	if (machine->metrics.timeline)
+		metrics_end(&machine->metrics);
+	if (config->timing)
+		metrics_print(&machine->metrics);
+	if (config->metrics) {
+		err = metrics_write(&machine->metrics, machine->resources->metrics_fd, status);
+		if (err)
+			log_error("--metrics: cannot write \"%s\": %s", config->metrics,
+				  strerror(-err));
+	}
+	for (i = 0; i < fds->nr; i++)
+		if (is_awaited(fds->fds[i].use))
+			close(fds->fds[i].fd);
+	for (fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		close(fd);
 }
 
 int machine_print_seccomp(struct machine *machine, FILE *out)

@@ -12,7 +12,6 @@
 #include "confine.h"
 #include "doctor.h"
 #include "ending.h"
-#include "isolate.h"
 #include "machine.h"
 #include "seccomp_print.h"
 #include "supervise.h"
@@ -52,29 +51,38 @@ static int failed_status(const struct vm_config *config)
 	return config->mode == CONFIG_FILE ? CONFIG_EXIT_FILE : CONFIG_EXIT_HUSK;
 }
 
-/* Everything is open; from here on, the process that holds it can reach nothing else. */
-static int jail(const struct vm_config *config)
+/* Everything is open. From here on this is the child, and its parent makes the jail. */
+static int begin_jail(const struct vm_config *config, struct supervised *ret_child)
 {
-	struct supervise_spec spec = {.seccomp = config->seccomp,
+	struct supervise_spec spec = {.jail = true,
+				      .seccomp = config->seccomp,
 				      .failed_status = failed_status(config),
 				      .killed_status = config->mode == CONFIG_FILE
 							       ? verdict_killed_firecracker
 							       : verdict_killed_run};
+
+	*ret_child = (struct supervised){.parent_fd = -1, .alive_fd = -1, .tell_fd = -1};
+	return config->sandbox && !config->jailed ? supervise(&spec, ret_child) : 0;
+}
+
+/* From here on the process that holds what is open can reach nothing else. */
+static int enter_jail(const struct vm_config *config, struct supervised *child)
+{
 	int err;
 
 	if (config->jailed) {
 		err = confine_verify();
+		if (!err)
+			err = confine_scopes();
 		return err ? err : confine_files(NULL);
 	}
-	if (!config->sandbox)
-		return 0;
-	err = isolate();
-	return err ? err : supervise(&spec);
+	return config->sandbox ? supervise_enter(child) : 0;
 }
 
 static int run_machine(struct vm_config *config, struct timeline *timeline)
 {
 	struct resources resources;
+	struct supervised child;
 	struct machine *machine;
 	struct verdict verdict;
 	int status;
@@ -83,21 +91,25 @@ static int run_machine(struct vm_config *config, struct timeline *timeline)
 	ending_block_signals();
 	status = assets_fill(config) || resources_open(config, &resources);
 	timeline_mark(timeline, "disks and networks open");
-	if (status || jail(config))
+	if (status || begin_jail(config, &child))
+		return failed_status(config);
+	timeline_mark(timeline, "process for the VM");
+	resources.verdict_fd = child.tell_fd;
+	if (machine_create(config, &resources, timeline, &machine) || enter_jail(config, &child))
 		return failed_status(config);
 	timeline_mark(timeline, "jailed");
-	if (machine_create(config, &resources, timeline, &machine))
+	if (machine_load(machine))
 		return failed_status(config);
 	if (config->print_seccomp)
 		return machine_print_seccomp(machine, stdout) ? CONFIG_EXIT_HUSK : 0;
 	verdict = machine_run(machine);
 	status = verdict_report(&verdict, config->mode == CONFIG_FILE);
-	if (config->timing)
-		timeline_print(timeline);
 	/*
-	 * vCPU threads still hold on to the machine: the kernel takes it apart with the process.
-	 * What the guest flushed is on its disks.
+	 * vCPU threads still hold on to the machine: the kernel takes it apart with the process,
+	 * for which nobody waits. What the guest flushed is on its disks.
 	 */
+	machine_end(machine, status);
+	supervise_tell(&child, status);
 	_exit(status);
 }
 
@@ -107,7 +119,7 @@ int main(int argc, char **argv)
 	struct vm_config config = {0};
 	int status;
 
-	timeline_mark(&timeline, "husk starts");
+	timeline_begin(&timeline);
 	if (fill_standard_streams()) {
 		log_error("a standard stream is closed, and /dev/null cannot be opened for it: %s",
 			  strerror(errno));

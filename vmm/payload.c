@@ -24,7 +24,7 @@ static int build_initramfs(const struct payload_spec *spec, struct buffer *ret_c
 	return initramfs_build(&run, ret_cpio);
 }
 
-int payload_load(const struct payload_spec *spec, struct guest_mem *mem,
+int payload_load(const struct payload_spec *spec, const struct guest_mem *mem,
 		 struct cpu_start *ret_start)
 {
 	cleanup_free char *cmdline = NULL;
@@ -48,9 +48,7 @@ int payload_load(const struct payload_spec *spec, struct guest_mem *mem,
 				  .nr_cpus = spec->config->cpus,
 				  .devices = spec->devices,
 				  .nr_devices = spec->nr_devices};
-	err = boot_x86_map_memory(mem, spec->config->memory);
-	if (!err)
-		err = boot_x86_load(&boot, mem, ret_start);
+	err = boot_x86_load(&boot, mem, ret_start);
 	free(initramfs.data);
 	return err;
 }

@@ -25,8 +25,8 @@ struct payload_spec {
 	bool tty;				  /* husk run: the command gets a terminal */
 };
 
-/* Maps the guest's RAM into `mem` and fills it. 0 or -errno; `mem` is the caller's either way. */
-int payload_load(const struct payload_spec *spec, struct guest_mem *mem,
+/* Fills the guest's RAM; *ret_start says how the first vCPU begins. 0 or -errno. */
+int payload_load(const struct payload_spec *spec, const struct guest_mem *mem,
 		 struct cpu_start *ret_start);
 
 #endif

@@ -99,6 +99,21 @@ static int open_nic(const struct nic_config *config, struct nic_resources *nic,
 	return -EINVAL;
 }
 
+static int open_metrics(const char *path, int *ret_fd)
+{
+	/* O_NONBLOCK: a FIFO must not hang us. */
+	int err, fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY | O_NONBLOCK,
+			   0644);
+
+	if (fd < 0) {
+		err = -errno;
+		log_error("--metrics: cannot write \"%s\": %s", path, strerror(-err));
+		return err;
+	}
+	*ret_fd = fd;
+	return 0;
+}
+
 static int open_files(const struct vm_config *config, struct resources *resources)
 {
 	unsigned int i;
@@ -109,6 +124,8 @@ static int open_files(const struct vm_config *config, struct resources *resource
 	for (i = 0; !err && i < config->nr_drives; i++)
 		err = blk_file_open(&resources->drives[i], config->drives[i].path,
 				    config->drives[i].read_only);
+	if (!err && config->metrics)
+		err = open_metrics(config->metrics, &resources->metrics_fd);
 	return err ? err : vm_open_kvm_logged(&resources->kvm_fd);
 }
 
@@ -137,6 +154,7 @@ int resources_open(const struct vm_config *config, struct resources *ret_resourc
 
 	memset(resources, 0, sizeof(*resources));
 	resources->kvm_fd = resources->kernel.fd = resources->initrd.fd = -1;
+	resources->metrics_fd = resources->verdict_fd = -1;
 	resources->streams = (struct host_streams){-1, -1, -1};
 	for (i = 0; i < CONFIG_DRIVES_MAX; i++)
 		resources->drives[i].fd = -1;
@@ -160,6 +178,7 @@ void resources_close(struct resources *resources)
 
 	host_streams_close(&resources->streams);
 	close_fd_ptr(&resources->kvm_fd);
+	close_fd_ptr(&resources->metrics_fd);
 	input_file_close(&resources->kernel);
 	input_file_close(&resources->initrd);
 	for (i = 0; i < CONFIG_DRIVES_MAX; i++)

@@ -22,6 +22,8 @@ struct resources {
 	struct host_streams streams;
 	bool is_terminal; /* standard input and output are a terminal, and ours */
 	int kvm_fd;
+	int metrics_fd; /* -1: none */
+	int verdict_fd; /* the pipe to the supervisor; -1: none. Borrowed, put in by the caller */
 	struct input_file kernel, initrd; /* initrd.fd is -1 without one */
 	struct blk_file drives[CONFIG_DRIVES_MAX];
 	struct nic_resources {

@@ -213,6 +213,8 @@ static void serial_write(struct device *device, uint64_t offset, const void *dat
 		break;
 	case UART_SCR:
 		state->scr = value;
+		if (serial->host.scratch)
+			serial->host.scratch(serial->host.ctx, value);
 		break;
 	default:
 		break;

@@ -32,6 +32,8 @@ struct serial_host {
 	/* There is room for serial_receive again. */
 	void (*room)(void *ctx);
 	void *ctx;
+	/* The guest wrote the scratch register. On a vCPU's thread, with the lock; may be NULL. */
+	void (*scratch)(void *ctx, uint8_t value);
 };
 
 /* What a snapshot keeps; flat. */

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "util.h"
 
@@ -20,6 +21,17 @@ void timeline_mark_at(struct timeline *timeline, const char *name, uint64_t ns)
 	timeline->marks[at].name = name;
 	timeline->marks[at].ns = ns;
 	timeline->nr_marks++;
+}
+
+void timeline_begin(struct timeline *timeline)
+{
+	uint64_t now = clock_now_ns();
+	struct timespec used;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+	timeline_mark_at(timeline, "exec",
+			 now - (uint64_t)used.tv_sec * 1000000000ull - (uint64_t)used.tv_nsec);
+	timeline_mark_at(timeline, "husk starts", now);
 }
 
 void timeline_mark(struct timeline *timeline, const char *name)

@@ -9,7 +9,7 @@
 
 #include <stdint.h>
 
-#define TIMELINE_MARKS_MAX 16
+#define TIMELINE_MARKS_MAX 32
 
 struct timeline {
 	struct {
@@ -18,6 +18,12 @@ struct timeline {
 	} marks[TIMELINE_MARKS_MAX];
 	unsigned int nr_marks;
 };
+
+/*
+ * Starts the clock where the program was started: by the time the process has had a CPU since, so
+ * without what it waited for one. To be called first in main.
+ */
+void timeline_begin(struct timeline *timeline);
 
 /* The step called `name` ended now, or at `ns`. The first mark is where the clock starts. */
 void timeline_mark(struct timeline *timeline, const char *name);

@@ -76,6 +76,13 @@ static void vcpu_mmio(struct vcpu *vcpu)
 	}
 }
 
+/* Not an atomic addition: nobody else writes. */
+static void count(_Atomic uint64_t *counter)
+{
+	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + 1,
+			      memory_order_relaxed);
+}
+
 static enum vcpu_verdict vcpu_end(struct vcpu *vcpu, enum vcpu_verdict verdict, uint64_t detail)
 {
 	vcpu->detail = detail;
@@ -94,15 +101,18 @@ static enum vcpu_verdict vcpu_run(struct vcpu *vcpu)
 			 * EAGAIN: a vCPU that waits to be woken was woken. The first one never
 			 * waits: KVM could not start a thread of its own (ulimit -u).
 			 */
+			count(&vcpu->exits.other);
 			if (errno == EINTR || (errno == EAGAIN && vcpu->index))
 				continue;
 			return vcpu_end(vcpu, VCPU_KVM_ERROR, (uint64_t)errno);
 		}
 		switch (run->exit_reason) {
 		case KVM_EXIT_IO:
+			count(&vcpu->exits.pio);
 			vcpu_pio(vcpu);
 			break;
 		case KVM_EXIT_MMIO:
+			count(&vcpu->exits.mmio);
 			vcpu_mmio(vcpu);
 			break;
 		case KVM_EXIT_SHUTDOWN:

@@ -44,6 +44,10 @@ struct vcpu {
 	void *ended_ctx;
 	pthread_t thread;
 
+	/* How often the guest was left for husk to do something. Written by its thread alone. */
+	struct {
+		_Atomic uint64_t pio, mmio, other;
+	} exits;
 	enum vcpu_verdict verdict; /* valid in `ended` */
 	uint64_t detail;	   /* of the verdict: hardware reason, KVM suberror or errno */
 	uint64_t entered_ns;	   /* clock before the first instruction */

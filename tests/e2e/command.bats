@@ -144,9 +144,29 @@ load common
 	[[ $stderr =~ "Linux version 6.1" ]]
 }
 
-@test "--timing prints the boot waterfall" {
+@test "--timing prints the boot waterfall, exits and faults" {
 	run -0 --separate-stderr husk --timing -- true
-	for step in 'first guest instruction' 'init runs' 'command starts' 'end'; do
+	for step in 'first guest instruction' 'kernel is up' 'init starts' 'init runs' 'command starts' 'end' \
+		'exits before init: [1-9]' 'exits in all: [1-9]' 'page faults of husk.*: [1-9]'; do
 		[[ $stderr =~ $step ]]
 	done
+}
+
+@test "--metrics writes the same as JSON, in order of time" {
+	run -3 --separate-stderr husk --metrics metrics.json -- sh -c 'exit 3'
+	[ -z "$stderr" ]
+	python3 - <<-'END'
+		import json
+		metrics = json.load(open("metrics.json"))
+		assert metrics["status"] == 3
+		times = {step["step"]: step["at_us"] for step in metrics["timeline"]}
+		assert list(times.values()) == sorted(times.values())
+		order = ["exec", "husk starts", "jailed", "kernel loaded", "first guest instruction", "kernel has a clock",
+		         "kernel is up", "init starts", "init runs", "command starts", "end"]
+		assert [step for step in times if step in order] == order, times
+		before, all = metrics["exits_before_init"], metrics["exits"]
+		assert 0 < before["user"]["all"] <= all["user"]["all"] and before["user"]["all"] <= before["all"] <= all["all"]
+		assert before["user"]["pio"] + before["user"]["mmio"] + before["user"]["other"] == before["user"]["all"]
+		assert metrics["faults"]["minor"] > 0
+	END
 }

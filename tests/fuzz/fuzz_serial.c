@@ -306,7 +306,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct fuzz_input in = {data, size};
 	struct port *port = calloc(1, sizeof(*port));
-	struct serial_host host = {host_transmit, host_room, port};
+	struct serial_host host = {.transmit = host_transmit, .room = host_room, .ctx = port};
 	unsigned int steps = 0;
 
 	FUZZ_CHECK(port);

@@ -20,6 +20,7 @@ Help goes to standard output.
     --print-seccomp
                    print the system call filters of this VM instead of running
                    it; alone: those of a VM that has everything
+    --metrics FILE write time, exits and faults to FILE at the end, as JSON
     --version      print the version
     -h, --help     print this text
   
@@ -60,6 +61,7 @@ Help goes to standard output.
     -w, --workdir DIR          folder COMMAND starts in (default: /)
     -t, --timeout DURATION     end the VM after 500ms, 30s, 5m, 1h (default: never)
         --timing               print where the time to boot went
+        --metrics FILE         write time, exits and faults to FILE, as JSON
         --no-sandbox           run without namespaces and empty root (for debugging)
         --no-seccomp           run without system call filters (for debugging)
         --seccomp kill|log     what becomes of a call the filters forbid: it ends the

@@ -155,3 +155,46 @@ end' ]
 		[ "$(head -n 1 out)" = "vCPUs $cpus" ]
 	done
 }
+
+@test "--metrics: the time to the first instruction, exits by kind, husk's own faults" {
+	config hello ''
+	status=0
+	"$HUSK" --config-file vm.json --no-api --metrics metrics.json >out 2>err </dev/null || status=$?
+	all_ok 8
+	python3 - <<-'END'
+		import json
+		metrics = json.load(open("metrics.json"))
+		assert metrics["status"] == 0
+		times = {step["step"]: step["at_us"] for step in metrics["timeline"]}
+		assert times["exec"] == 0 and 0 < times["husk starts"] < times["first guest instruction"] < times["end"]
+		user = metrics["exits"]["user"]
+		# Two for each byte and one to end: nothing else leaves this guest.
+		assert user["pio"] == 2 * len(open("out").read()) + 1, user
+		assert user["mmio"] == user["other"] == 0
+		assert metrics["faults"]["minor"] > 0
+		assert "exits_before_init" not in metrics
+	END
+}
+
+@test "--metrics: a file that cannot be written is one line before anything runs, a full disk one after" {
+	config hello ''
+	status=0
+	"$HUSK" --config-file vm.json --no-api --metrics no/such/folder >out 2>err </dev/null || status=$?
+	[ "$status" -eq 1 ]
+	[ ! -s out ]
+	[ "$(cat err)" = 'husk: --metrics: cannot write "no/such/folder": No such file or directory' ]
+	status=0
+	"$HUSK" --config-file vm.json --no-api --metrics /dev/full >out 2>err </dev/null || status=$?
+	[ "$status" -eq 0 ]
+	[ "$(cat err)" = 'husk: --metrics: cannot write "/dev/full": No space left on device' ]
+}
+
+@test "who waits for husk has its status, and its streams are closed, before KVM has taken the VM apart" {
+	truncate -s 1M disk
+	config end end=power-off 64 1 "$(drive data disk)"
+	for _ in $(seq 20); do
+		# The reader of both streams sees their end; then the disk is free.
+		[ "$("$HUSK" --config-file vm.json --no-api 2>&1 </dev/null)" = started ]
+		flock -n disk true
+	done
+}

@@ -91,7 +91,8 @@ static int find_fd(const char *name)
 		[SECCOMP_FD_LOG] = "log",	  [SECCOMP_FD_TERMINAL] = "terminal",
 		[SECCOMP_FD_DISK_RO] = "disk-ro", [SECCOMP_FD_DISK] = "disk",
 		[SECCOMP_FD_TAP] = "tap",	  [SECCOMP_FD_SOCKET] = "socket",
-		[SECCOMP_FD_PROCESS] = "process", [SECCOMP_FD_SIGNALS] = "signals"};
+		[SECCOMP_FD_PROCESS] = "process", [SECCOMP_FD_SIGNALS] = "signals",
+		[SECCOMP_FD_VERDICT] = "verdict", [SECCOMP_FD_STATS] = "stats"};
 	unsigned int i;
 
 	for (i = 0; i < fds.nr; i++)
@@ -247,18 +248,28 @@ int __real_seccomp_compile(enum seccomp_kind kind, enum seccomp_mode mode,
 			   const struct seccomp_fds *all, struct seccomp_filter *ret_filter);
 int __wrap_seccomp_compile(enum seccomp_kind kind, enum seccomp_mode mode,
 			   const struct seccomp_fds *all, struct seccomp_filter *ret_filter);
-int __real_isolate(void);
-int __wrap_isolate(void);
-int __real_supervise(const struct supervise_spec *spec);
-int __wrap_supervise(const struct supervise_spec *spec);
+int __real_isolate_make(void);
+int __wrap_isolate_make(void);
+int __real_supervise(const struct supervise_spec *spec, struct supervised *ret_child);
+int __wrap_supervise(const struct supervise_spec *spec, struct supervised *ret_child);
+int __real_supervise_enter(struct supervised *child);
+int __wrap_supervise_enter(struct supervised *child);
 int __real_confine_limits(void);
+/* With what there is to wait for the supervisor. */
+int __wrap_supervise_enter(struct supervised *child)
+{
+	uint64_t start = clock_now_ns();
+	int err = __real_supervise_enter(child);
+
+	took("enter the jail", "main", start);
+	return err;
+}
+
 int __wrap_confine_limits(void);
 int __real_vm_init(struct vm *vm, int fd);
 int __wrap_vm_init(struct vm *vm, int fd);
-int __real_machine_create(const struct vm_config *config, struct resources *resources,
-			  struct timeline *timeline, struct machine **ret_machine);
-int __wrap_machine_create(const struct vm_config *config, struct resources *resources,
-			  struct timeline *timeline, struct machine **ret_machine);
+int __real_machine_load(struct machine *machine);
+int __wrap_machine_load(struct machine *machine);
 int __real_event_loop_run(struct event_loop *loop);
 int __wrap_event_loop_run(struct event_loop *loop);
 bool __real_bus_write(const struct bus *bus, uint64_t addr, const void *data, unsigned int len);
@@ -311,20 +322,20 @@ int __wrap_seccomp_compile(enum seccomp_kind kind, enum seccomp_mode mode,
 	return err;
 }
 
-int __wrap_isolate(void)
+int __wrap_isolate_make(void)
 {
 	uint64_t start = clock_now_ns();
-	int err = __real_isolate();
+	int err = __real_isolate_make();
 
-	took("isolate", "husk", start);
+	took("make the jail", "supervisor", start);
 	return err;
 }
 
 /* Until the child goes on. */
-int __wrap_supervise(const struct supervise_spec *spec)
+int __wrap_supervise(const struct supervise_spec *spec, struct supervised *ret_child)
 {
 	uint64_t start = clock_now_ns();
-	int err = __real_supervise(spec);
+	int err = __real_supervise(spec, ret_child);
 
 	took("fork the VM", "main", start);
 	return err;
@@ -348,11 +359,10 @@ int __wrap_vm_init(struct vm *vm, int fd)
 	return err;
 }
 
-int __wrap_machine_create(const struct vm_config *config, struct resources *resources,
-			  struct timeline *timeline, struct machine **ret_machine)
+int __wrap_machine_load(struct machine *machine)
 {
 	run_script("jail");
-	return __real_machine_create(config, resources, timeline, ret_machine);
+	return __real_machine_load(machine);
 }
 
 int __wrap_event_loop_run(struct event_loop *loop)

@@ -232,6 +232,7 @@ static void forbid_files(void)
 	check(!access("/dev/null", R_OK | W_OK));
 
 	check(!confine_privileges());
+	check(!confine_scopes());
 	check(!confine_files(&abi));
 	if (!abi) {
 		check(open("/dev/null", O_RDONLY) >= 0);

@@ -67,6 +67,8 @@ static void open_all(int log_fd)
 	/* No device: what is allowed fails in a way of its own. */
 	move_fd(eventfd(0, EFD_NONBLOCK), FD_TERMINAL);
 	move_fd(disk_make(KIB(64)), FD_DISK_RO);
+	move_fd(disk_make(8), FD_STATS);
+	move_fd(eventfd(0, EFD_NONBLOCK), FD_VERDICT);
 	move_fd(disk_make(DISK_SIZE), FD_DISK);
 	move_fd(eventfd(0, EFD_NONBLOCK), FD_TAP);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
@@ -256,10 +258,21 @@ static int epoll_work(void)
 	return 0;
 }
 
+static int end_work(void)
+{
+	uint64_t word = 1;
+
+	STEP(pread(FD_STATS, &word, sizeof(word), 0) == sizeof(word));
+	word = 1;
+	STEP(write(FD_VERDICT, &word, sizeof(word)) == sizeof(word));
+	STEP(!close(FD_DISK) && !close(FD_OUTPUT));
+	return 0;
+}
+
 static int loop_work(const void *arg)
 {
-	int (*const works[])(void) = {stream_work, disk_work,  net_work,
-				      epoll_work,  futex_work, common_work};
+	int (*const works[])(void) = {stream_work, disk_work,	net_work, epoll_work,
+				      futex_work,  common_work, end_work};
 	int status = 0;
 	size_t i;
 
@@ -329,7 +342,11 @@ static const struct call forbidden[] = {
 	{ALL, SYS_mmap, {0, 4096, PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1}},
 	{ALL, SYS_mprotect, {ANY_ADDRESS, 4096, PROT_EXEC}},
 	{ALL, SYS_brk, {0}},
-	{ALL, SYS_close, {FD_NONE}},
+	{VCPU | WAIT, SYS_close, {FD_NONE}},
+	{VCPU | WAIT, SYS_write, {FD_VERDICT, ANY_ADDRESS, 1}},
+	{ALL, SYS_pread64, {FD_DISK, ANY_ADDRESS, 8, 0}},
+	{WAIT, SYS_pread64, {FD_STATS, ANY_ADDRESS, 8, 0}},
+	{VCPU, SYS_epoll_wait, {FD_EPOLL, ANY_ADDRESS, 1, 0}},
 	{ALL, SYS_dup2, {FD_NONE, FD_EVENT}},
 	{ALL, SYS_fcntl, {FD_EVENT, F_SETFL, 0}},
 	{ALL, SYS_prctl, {PR_GET_DUMPABLE}},

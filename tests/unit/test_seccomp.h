@@ -50,6 +50,8 @@ enum {
 	FD_INPUT_FEED,
 	FD_OUTPUT_END,
 	FD_SOCKET_PEER,
+	FD_VERDICT,
+	FD_STATS,
 	FD_END,
 };
 
@@ -71,6 +73,8 @@ static inline void fds_fill(struct seccomp_fds *fds)
 	seccomp_fds_add(fds, SECCOMP_FD_SOCKET, FD_SOCKET, 0, "passt");
 	seccomp_fds_add(fds, SECCOMP_FD_PROCESS, FD_PROCESS, 0, "VM");
 	seccomp_fds_add(fds, SECCOMP_FD_SIGNALS, FD_SIGNALS, 0, "signals");
+	seccomp_fds_add(fds, SECCOMP_FD_VERDICT, FD_VERDICT, 0, "verdict");
+	seccomp_fds_add(fds, SECCOMP_FD_STATS, FD_STATS, 0, "counters");
 	seccomp_fds_add(fds, SECCOMP_FD_INPUT, -1, 0, "closed");
 }
 

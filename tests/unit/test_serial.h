@@ -52,7 +52,7 @@ static inline void port_room(void *ctx)
 static inline int port_setup(void **state)
 {
 	struct port *port = test_calloc(1, sizeof(*port));
-	struct serial_host host = {port_transmit, port_room, port};
+	struct serial_host host = {.transmit = port_transmit, .room = port_room, .ctx = port};
 
 	port->per_call = port->budget = SIZE_MAX;
 	assert_int_equal(event_loop_init(&port->loop), 0);

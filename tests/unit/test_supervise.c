@@ -67,7 +67,8 @@ static void give_up(int nr)
 
 static void be_family(const struct family *family, int pipe_fd)
 {
-	const struct supervise_spec spec = {FILTER, FAILED, killed_status};
+	const struct supervise_spec spec = {family->jailed, FILTER, FAILED, killed_status};
+	struct supervised child;
 	struct flock lock = {.l_type = F_WRLCK};
 
 	/* If the test fails and leaves them. */
@@ -78,9 +79,8 @@ static void be_family(const struct family *family, int pipe_fd)
 	block_signals();
 	if (family->who)
 		family->who();
-	if (family->jailed)
-		check(!isolate());
-	check(!supervise(&spec));
+	check(!supervise(&spec, &child));
+	check(!supervise_enter(&child));
 	alarm(10);
 	check(!fcntl(family->lock, F_SETLK, &lock));
 	check(write(pipe_fd, "x", 1) == 1);
@@ -511,7 +511,8 @@ static void the_parent_holds_and_may_do_little(void **state)
 /* Not even a child: one line says so. */
 static void fail_to_fork(void)
 {
-	const struct supervise_spec spec = {FILTER, FAILED, killed_status};
+	const struct supervise_spec spec = {false, FILTER, FAILED, killed_status};
+	struct supervised child;
 	const struct rlimit none = {0, 0};
 	struct capture capture;
 	int err;
@@ -519,7 +520,7 @@ static void fail_to_fork(void)
 	check(geteuid() != 0 || !setresuid(1234, 1234, 1234));
 	check(!setrlimit(RLIMIT_NPROC, &none));
 	capture_begin(&capture, STDERR_FILENO);
-	err = supervise(&spec);
+	err = supervise(&spec, &child);
 	capture_end(&capture);
 	check(err == -EAGAIN && strstr(capture.text, "ulimit -u"));
 }
