@@ -8,6 +8,27 @@
 
 #include "util.h"
 
+#define HUGE_PAGE_SIZE MIB(2)
+
+/* The region that all of [gpa, gpa + len) lies in, or NULL. */
+static const struct guest_region *guest_mem_find(const struct guest_mem *mem, gpa_t gpa,
+						 uint64_t len)
+{
+	unsigned int i;
+
+	if (!len)
+		return NULL;
+	for (i = 0; i < mem->nr_regions; i++) {
+		const struct guest_region *region = &mem->regions[i];
+		uint64_t offset = gpa - region->gpa;
+
+		/* Written so that no sum can wrap. */
+		if (gpa >= region->gpa && offset < region->size && len <= region->size - offset)
+			return region;
+	}
+	return NULL;
+}
+
 int guest_mem_add(struct guest_mem *mem, gpa_t gpa, uint64_t size, void *host)
 {
 	const struct guest_region *last;
@@ -22,26 +43,67 @@ int guest_mem_add(struct guest_mem *mem, gpa_t gpa, uint64_t size, void *host)
 		if (gpa <= last->gpa + last->size)
 			return -EINVAL;
 	}
-	mem->regions[mem->nr_regions++] = (struct guest_region){gpa, size, host};
+	mem->regions[mem->nr_regions++] = (struct guest_region){gpa, size, host, false};
 	return 0;
+}
+
+/* A guest's memory is not for core files, nor for a child. */
+static void keep_private(void *host, uint64_t size)
+{
+	madvise(host, size, MADV_DONTDUMP);
+	madvise(host, size, MADV_DONTFORK);
+}
+
+/* Fresh memory at an address that is `gpa` modulo the size of a huge page. */
+static void *map_aligned(gpa_t gpa, uint64_t size)
+{
+	const uint64_t slack = HUGE_PAGE_SIZE - GUEST_PAGE_SIZE;
+	uint8_t *all = mmap(NULL, size + slack, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	uint64_t head;
+
+	if (all == MAP_FAILED)
+		return MAP_FAILED;
+	head = (gpa - (uintptr_t)all) % HUGE_PAGE_SIZE;
+	if (head)
+		munmap(all, head);
+	if (head < slack)
+		munmap(all + head + size, slack - head);
+	return all + head;
 }
 
 int guest_mem_map(struct guest_mem *mem, gpa_t gpa, uint64_t size)
 {
-	void *host;
+	void *host = map_aligned(gpa, size);
 	int err;
 
-	host = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
-		    -1, 0);
 	if (host == MAP_FAILED)
 		return -errno;
-	/* A guest's memory is not for core files, nor for a child. */
-	madvise(host, size, MADV_DONTDUMP);
-	madvise(host, size, MADV_DONTFORK);
+	keep_private(host, size);
 	err = guest_mem_add(mem, gpa, size, host);
 	if (err)
 		munmap(host, size);
+	else
+		mem->regions[mem->nr_regions - 1].owned = true;
 	return err;
+}
+
+int guest_mem_map_file(const struct guest_mem *mem, gpa_t gpa, uint64_t size, int fd,
+		       uint64_t offset)
+{
+	const struct guest_region *region = guest_mem_find(mem, gpa, size);
+	void *host;
+
+	if (!region)
+		return -EFAULT;
+	if (!region->owned)
+		return -ENOTSUP;
+	host = region->host + (gpa - region->gpa);
+	if (mmap(host, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, fd,
+		 (off_t)offset) == MAP_FAILED)
+		return -errno;
+	keep_private(host, size);
+	return 0;
 }
 
 void guest_mem_fini(struct guest_mem *mem)
@@ -65,19 +127,9 @@ uint64_t guest_mem_size(const struct guest_mem *mem)
 
 void *guest_mem_ptr(const struct guest_mem *mem, gpa_t gpa, uint64_t len)
 {
-	unsigned int i;
+	const struct guest_region *region = guest_mem_find(mem, gpa, len);
 
-	if (!len)
-		return NULL;
-	for (i = 0; i < mem->nr_regions; i++) {
-		const struct guest_region *region = &mem->regions[i];
-		uint64_t offset = gpa - region->gpa;
-
-		/* Written so that no sum can wrap. */
-		if (gpa >= region->gpa && offset < region->size && len <= region->size - offset)
-			return region->host + offset;
-	}
-	return NULL;
+	return region ? region->host + (gpa - region->gpa) : NULL;
 }
 
 int guest_mem_read(const struct guest_mem *mem, gpa_t gpa, void *ret_data, uint64_t len)

@@ -9,6 +9,7 @@
 #ifndef HUSK_GUEST_MEM_H
 #define HUSK_GUEST_MEM_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* A guest physical address. */
@@ -21,6 +22,7 @@ struct guest_region {
 	gpa_t gpa;
 	uint64_t size;
 	uint8_t *host;
+	bool owned; /* by guest_mem_map */
 };
 
 /* Regions are sorted by address, do not overlap and do not touch. */
@@ -37,10 +39,21 @@ int guest_mem_add(struct guest_mem *mem, gpa_t gpa, uint64_t size, void *host);
 
 /*
  * Maps `size` bytes of fresh, zeroed, private memory (not reserved: the host pays for what
- * the guest touches) and adds them at gpa. 0 or -errno. guest_mem_fini unmaps every region
- * that was made so.
+ * the guest touches) and adds them at gpa. Host and guest addresses agree modulo 2 MiB, without
+ * which KVM could not map huge pages. 0 or -errno. guest_mem_fini unmaps every region that was made
+ * so.
  */
 int guest_mem_map(struct guest_mem *mem, gpa_t gpa, uint64_t size);
+
+/*
+ * Puts [offset, offset + size) of a file in place of the memory at gpa, without a copy: pages that
+ * nobody writes are shared with all who map the file, and what is written stays here. All are
+ * multiples of the page size. The file is to stay as it is for as long as the VM lives, as that of
+ * a running program. 0; -EFAULT outside of one region; -ENOTSUP for memory that guest_mem_map did
+ * not make; -errno of mmap, and the memory is as before.
+ */
+int guest_mem_map_file(const struct guest_mem *mem, gpa_t gpa, uint64_t size, int fd,
+		       uint64_t offset);
 
 /* Unmaps all regions; for memory that was mapped by guest_mem_map only. */
 void guest_mem_fini(struct guest_mem *mem);

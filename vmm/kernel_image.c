@@ -81,6 +81,28 @@ int input_file_read(const struct input_file *file, uint64_t offset, void *ret_da
 	return 0;
 }
 
+int input_file_load(const struct input_file *file, uint64_t offset, const struct guest_mem *mem,
+		    gpa_t gpa, uint64_t len)
+{
+	const uint64_t head = ALIGN_UP(gpa, GUEST_PAGE_SIZE) - gpa;
+	const uint64_t pages = len > head ? ALIGN_DOWN(len - head, GUEST_PAGE_SIZE) : 0;
+	uint8_t *dst = guest_mem_ptr(mem, gpa, len);
+	int err;
+
+	if (!len)
+		return 0;
+	if (!dst)
+		return -EFAULT;
+	/* The last page of a file may end early: beyond that there is nothing to map. */
+	if (!pages || (gpa ^ offset) % GUEST_PAGE_SIZE || offset + len > file->size ||
+	    guest_mem_map_file(mem, gpa + head, pages, file->fd, offset + head))
+		return input_file_read(file, offset, dst, len);
+	err = input_file_read(file, offset, dst, head);
+	return err ? err
+		   : input_file_read(file, offset + head + pages, dst + head + pages,
+				     len - head - pages);
+}
+
 static int kernel_bad(const struct input_file *file, const char *why)
 {
 	log_error("kernel \"%s\": %s", file->path, why);
@@ -129,7 +151,7 @@ static int elf_load_segment(struct kernel_image *image, const struct input_file 
 			    const Elf64_Phdr *phdr, const struct guest_mem *mem)
 {
 	uint64_t end, file_end;
-	uint8_t *dst;
+	int err;
 
 	if (phdr->p_filesz > phdr->p_memsz)
 		return kernel_bad(file, "a segment has more bytes in the file than in memory");
@@ -145,10 +167,19 @@ static int elf_load_segment(struct kernel_image *image, const struct input_file 
 	/* Rising order, so that no segment can cover another. */
 	if (phdr->p_paddr < image->end)
 		return kernel_bad(file, "segments overlap or are not in rising order");
-	dst = guest_mem_ptr(mem, phdr->p_paddr, phdr->p_memsz);
-	if (!dst)
+	if (!guest_mem_ptr(mem, phdr->p_paddr, phdr->p_memsz))
 		return kernel_too_big(file, end, mem);
-	if (input_file_read(file, phdr->p_offset, dst, phdr->p_filesz))
+	/*
+	 * Code and constants are shared by all VMs that run this kernel. Data is written at boot: a
+	 * copy at once is cheaper than one page by page, each by two faults.
+	 */
+	if (phdr->p_flags & PF_W)
+		err = input_file_read(file, phdr->p_offset,
+				      guest_mem_ptr(mem, phdr->p_paddr, phdr->p_memsz),
+				      phdr->p_filesz);
+	else
+		err = input_file_load(file, phdr->p_offset, mem, phdr->p_paddr, phdr->p_filesz);
+	if (err)
 		return kernel_bad(file, "cannot be read to its end");
 	if (!image->end)
 		image->start = phdr->p_paddr;

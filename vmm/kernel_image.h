@@ -49,6 +49,14 @@ void input_file_close(struct input_file *file);
 /* Copies [offset, offset + len) of the file. 0; -ENODATA: it ends before that; or -errno. */
 int input_file_read(const struct input_file *file, uint64_t offset, void *ret_data, uint64_t len);
 
+/*
+ * Puts [offset, offset + len) of the file to `gpa` in guest RAM. Whole pages are mapped rather than
+ * copied where file and memory allow it (guest_mem_map_file), so the file is to stay as it is. 0;
+ * -EFAULT: outside of RAM; otherwise as input_file_read.
+ */
+int input_file_load(const struct input_file *file, uint64_t offset, const struct guest_mem *mem,
+		    gpa_t gpa, uint64_t len);
+
 /* Loads the kernel in `file`. 0; -ENOEXEC: not a kernel husk can boot; -ENOMEM: RAM too small. */
 int kernel_image_load(struct kernel_image *image, const struct input_file *file,
 		      const struct guest_mem *mem);

@@ -140,9 +140,12 @@ static int open_all(const struct vm_config *config, struct resources *resources)
 		err = open_nic(&config->nics[i], &resources->nics[i], &passts[i]);
 	if (!err)
 		err = open_files(config, resources);
-	for (i = 0; !err && i < config->nr_nics; i++)
-		if (config->nics[i].kind == NIC_PASST)
-			err = net_passt_wait(&passts[i]);
+	for (i = 0; !err && i < config->nr_nics; i++) {
+		if (config->nics[i].kind != NIC_PASST)
+			continue;
+		net_passt_dns(resources->dns);
+		err = net_passt_wait(&passts[i]);
+	}
 	return err;
 }
 
@@ -165,7 +168,6 @@ int resources_open(const struct vm_config *config, struct resources *ret_resourc
 	if (resources->streams.err >= 0)
 		dup2(resources->streams.err, STDERR_FILENO);
 	resources->is_terminal = host_terminal_is_ours(STDIN_FILENO, STDOUT_FILENO);
-	net_passt_dns(resources->dns);
 	err = open_all(config, resources);
 	if (err)
 		resources_close(resources);

@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -169,6 +171,60 @@ static void copies_all_or_nothing(void **state)
 	assert_int_equal(guest_mem_write(mem, UINT64_MAX, data, 0), 0);
 }
 
+/* Pages of a file: shared until somebody writes, and the file never sees it. */
+static void a_file_in_place_of_memory(void **state)
+{
+	const struct guest_mem *mem = *state;
+	static uint8_t page[4096];
+	int fd = memfd_create("file", MFD_CLOEXEC);
+	uint8_t *low = guest_mem_ptr(mem, 0, LOW_SIZE);
+	struct guest_mem borrowed = {0};
+
+	memset(page, 'f', sizeof(page));
+	assert_int_equal(write(fd, page, sizeof(page)), sizeof(page));
+	assert_int_equal(write(fd, page, sizeof(page)), sizeof(page));
+	memset(low, 'm', LOW_SIZE);
+	assert_int_equal(guest_mem_map_file(mem, 4096, 8192, fd, 0), 0);
+	assert_int_equal(low[4095], 'm');
+	assert_memory_equal(low + 4096, page, 4096);
+	assert_memory_equal(low + 8192, page, 4096);
+	assert_int_equal(low[4096 + 8192], 'm');
+	/* Not yet written, it follows the file; afterwards both are alone. */
+	assert_int_equal(pwrite(fd, "1", 1, 0), 1);
+	assert_int_equal(low[4096], '1');
+	low[4096] = 'g';
+	assert_int_equal(pwrite(fd, "2", 1, 0), 1);
+	assert_int_equal(low[4096], 'g');
+	assert_int_equal(pread(fd, page, 1, 0), 1);
+	assert_int_equal(page[0], '2');
+
+	/* Past a region, or in memory of somebody else's, and for no file: nothing changes. */
+	assert_int_equal(guest_mem_map_file(mem, LOW_SIZE - 4096, 8192, fd, 0), -EFAULT);
+	assert_int_equal(guest_mem_map_file(mem, HIGH_BASE - 4096, 8192, fd, 0), -EFAULT);
+	assert_int_equal(guest_mem_map_file(mem, 0, 4096, -1, 0), -EBADF);
+	assert_int_equal(low[0], 'm');
+	assert_int_equal(guest_mem_add(&borrowed, 0, 4096, low), 0);
+	assert_int_equal(guest_mem_map_file(&borrowed, 0, 4096, fd, 0), -ENOTSUP);
+	assert_int_equal(low[0], 'm');
+	close(fd);
+}
+
+static void huge_pages_are_possible(void **state)
+{
+	static const gpa_t addresses[] = {0, 4096, MIB(2) - 4096, MIB(3), GIB(4)};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ARRAY_SIZE(addresses); i++) {
+		struct guest_mem mem = {0};
+
+		assert_int_equal(guest_mem_map(&mem, addresses[i], MIB(5)), 0);
+		assert_int_equal((uintptr_t)mem.regions[0].host % MIB(2), addresses[i] % MIB(2));
+		memset(mem.regions[0].host, 1, MIB(5));
+		guest_mem_fini(&mem);
+	}
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -176,7 +232,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(ranges_are_checked_whole), TEST(regions_are_checked),
 		TEST(memory_is_given_back),	TEST(memory_stays_in_this_process),
-		TEST(copies_all_or_nothing),
+		TEST(copies_all_or_nothing),	TEST(a_file_in_place_of_memory),
+		TEST(huge_pages_are_possible),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,6 +2,7 @@
 /* Files, and ELF kernels. */
 #include "test_kernel.h"
 
+#include <sys/mman.h>
 #include <sys/syscall.h>
 
 /* What reads of files do; this program has its own pread. */
@@ -98,6 +99,57 @@ static void elf_is_loaded(void **state)
 	assert_int_equal(load(&elf, sizeof(elf)), 0);
 	assert_int_equal(image.entry, CPU_ENTRY_LINUX64);
 	assert_int_equal(image.ip, 0x1000100);
+}
+
+/*
+ * What a segment of code holds besides whole pages is read, whatever its bounds, and what is behind
+ * it stays as it was. A file whose offsets do not fit is read as a whole.
+ */
+static void pages_are_mapped_the_rest_is_read(void **state)
+{
+	static const struct {
+		uint64_t gpa, offset, len;
+		bool mapped;
+	} cases[] = {
+		{MIB(16), 4096, 3 * 4096, true},  {MIB(16), 4096, 3 * 4096 - 1, true},
+		{MIB(16), 4096, 4096 + 1, true},  {MIB(16) + 5, 4096 + 5, 2 * 4096, true},
+		{MIB(16) + 5, 4101, 4091, false}, {MIB(16), 4097, 2 * 4096, false},
+		{MIB(16) + 4095, 8191, 2, false}, {MIB(16), 0, 1, false},
+		{RAM - 4096, 4096, 4096, true},	  {MIB(16), 4096, 0, false},
+	};
+	static uint8_t bytes[5 * 4096];
+	uint8_t *ram = guest_mem_ptr(&mem, 0, RAM);
+	size_t i, at;
+
+	(void)state;
+	for (at = 0; at < sizeof(bytes); at++)
+		bytes[at] = (uint8_t)(at * 7 + at / 256);
+	for (i = 0; i < ARRAY_SIZE(cases); i++) {
+		const uint64_t gpa = cases[i].gpa, len = cases[i].len;
+		const uint64_t end = MIN(gpa + len + 64, RAM);
+		struct input_file file = {"kernel", memfd_create("kernel", MFD_CLOEXEC),
+					  sizeof(bytes)};
+
+		assert_int_equal(write(file.fd, bytes, sizeof(bytes)), sizeof(bytes));
+		memset(ram + gpa - 64, 'x', end - gpa + 64);
+		assert_int_equal(input_file_load(&file, cases[i].offset, &mem, gpa, len), 0);
+		assert_memory_equal(ram + gpa, bytes + cases[i].offset, len);
+		for (at = gpa - 64; at < end; at++)
+			assert_true((at >= gpa && at < gpa + len) || ram[at] == 'x');
+		/* A page that is mapped follows the file. */
+		at = ALIGN_UP(gpa, 4096);
+		assert_int_equal(pwrite(file.fd, "?", 1, (off_t)(cases[i].offset + at - gpa)), 1);
+		assert_true(!len || (ram[at] == '?' && bytes[cases[i].offset + at - gpa] != '?') ==
+					    cases[i].mapped);
+		close(file.fd);
+		/* Fresh memory again. */
+		assert_ptr_equal(mmap(ram + MIB(15), RAM - MIB(15), PROT_READ | PROT_WRITE,
+				      MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0),
+				 ram + MIB(15));
+	}
+	assert_int_equal(
+		input_file_load(&(struct input_file){"kernel", -1, 4096}, 0, &mem, RAM - 100, 200),
+		-EFAULT);
 }
 
 /* Each is one change of a good file. */
@@ -401,6 +453,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		image_test(elf_is_loaded),
+		image_test(pages_are_mapped_the_rest_is_read),
 		image_test(elf_headers),
 		image_test(elf_with_nothing_to_load),
 		image_test(elf_notes),
