@@ -200,6 +200,7 @@ static int confine(const struct supervisor *supervisor)
 		err = seccomp_compile(SECCOMP_SUPERVISOR, mode, &fds, &filter);
 	if (!err)
 		err = confine_limits(); /* the filter was made by way of a file */
+	program_trim();
 	/* The filter's memory stays: to free it takes calls that it forbids. */
 	return err ? err : seccomp_apply(&filter, -1, "supervisor");
 }

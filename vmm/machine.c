@@ -542,6 +542,7 @@ static int start_vcpus(struct machine *machine)
 		err = vcpu_start(&machine->vcpus[i], &machine->gate, on_vcpu_end, machine);
 	if (!err && machine->config->sandbox)
 		err = confine_limits();
+	program_trim();
 	if (!err)
 		err = seccomp_apply(&machine->loop_filter, -1, "main");
 	/* The filters stay: to free memory may take calls that they forbid. */

@@ -3,11 +3,13 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <link.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -207,4 +209,29 @@ uint64_t clock_now_ns(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
+}
+
+static int trim_segments(struct dl_phdr_info *info, size_t size, void *page_size)
+{
+	const uintptr_t mask = *(const uintptr_t *)page_size - 1;
+	int i;
+
+	(void)size;
+	for (i = 0; i < info->dlpi_phnum; i++) {
+		const ElfW(Phdr) *phdr = &info->dlpi_phdr[i];
+		uintptr_t start = info->dlpi_addr + phdr->p_vaddr;
+
+		/* Nobody has written these, or they would be lost. */
+		if (phdr->p_type == PT_LOAD && !(phdr->p_flags & PF_W))
+			madvise((void *)(start & ~mask), (start & mask) + phdr->p_filesz,
+				MADV_DONTNEED);
+	}
+	return 1; /* the program comes first, and is static */
+}
+
+void program_trim(void)
+{
+	uintptr_t page_size = (uintptr_t)sysconf(_SC_PAGESIZE);
+
+	dl_iterate_phdr(trim_segments, &page_size);
 }
