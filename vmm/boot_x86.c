@@ -30,6 +30,11 @@
 #include "util.h"
 
 #define LOADER_TYPE_UNKNOWN 0xff
+/*
+ * What a booting kernel touches lies scattered: huge pages would double the memory that a small VM
+ * takes, and to zero them takes longer than the faults they save. Above this the host decides.
+ */
+#define SMALL_PAGES_END MIB(256)
 #define MEMORY_MAP_MAX 8
 #define PVH_MAGIC 0x336ec578
 
@@ -93,6 +98,8 @@ int boot_x86_map_memory(struct guest_mem *mem, uint64_t size)
 	err = guest_mem_map(mem, 0, low);
 	if (!err && size > low)
 		err = guest_mem_map(mem, HOLE_END, size - low);
+	if (!err)
+		guest_mem_small_pages(mem, 0, MIN(low, SMALL_PAGES_END));
 	if (err)
 		log_error("cannot map %llu MiB of memory for the guest: %s",
 			  (unsigned long long)(size >> 20), strerror(-err));

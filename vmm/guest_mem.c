@@ -88,6 +88,14 @@ int guest_mem_map(struct guest_mem *mem, gpa_t gpa, uint64_t size)
 	return err;
 }
 
+void guest_mem_small_pages(const struct guest_mem *mem, gpa_t gpa, uint64_t size)
+{
+	void *host = guest_mem_ptr(mem, gpa, size);
+
+	if (host)
+		madvise(host, size, MADV_NOHUGEPAGE);
+}
+
 int guest_mem_map_file(const struct guest_mem *mem, gpa_t gpa, uint64_t size, int fd,
 		       uint64_t offset)
 {

@@ -45,6 +45,9 @@ int guest_mem_add(struct guest_mem *mem, gpa_t gpa, uint64_t size, void *host);
  */
 int guest_mem_map(struct guest_mem *mem, gpa_t gpa, uint64_t size);
 
+/* Has the host back this part of one region by small pages; a wish, which cannot fail. */
+void guest_mem_small_pages(const struct guest_mem *mem, gpa_t gpa, uint64_t size);
+
 /*
  * Puts [offset, offset + size) of a file in place of the memory at gpa, without a copy: pages that
  * nobody writes are shared with all who map the file, and what is written stays here. All are
