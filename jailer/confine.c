@@ -92,7 +92,8 @@ int confine_capabilities(void)
 		if (err)
 			return err;
 	}
-	if (cap_reset_ambient() || cap_set_proc(none))
+	/* Not cap_reset_ambient: it asks for each of them first. */
+	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) || cap_set_proc(none))
 		return failed("drop the capabilities", "");
 	return 0;
 }

@@ -2,16 +2,18 @@
 /*
  * From the policy and the descriptors there are to a program for the kernel.
  *
- * Theory. A program asks for the architecture, then for the call, then, one after the other, for
- * each thing that is allowed of it:
+ * Theory. A program asks for the architecture, then looks for the call by halving, then asks, one
+ * after the other, for each thing that is allowed of it:
  *
  *	is it x86-64, and not x32?	no: kill
- *	is it KVM's ioctl?		no: on to the next call
+ *	is it ioctl or above?		...
+ *	is it ioctl?			no: trap
  *	  descriptor 24, KVM_RUN, 0?	yes: allow
  *	  (the next rule)
  *	  other				trap
- *	is it write?			...
- *	other				trap
+ *
+ * By halving, as the kernel tries every call there is when it takes a program (to know which it
+ *need not run it for): one call after the other made that twice as long.
  *
  * What the kernel takes as an int is compared in 32 bits, as the upper half of a register may hold
  * anything then; the kernel does not look at it either.
@@ -35,7 +37,8 @@
 
 #define X32_BIT 0x40000000u
 #define VCPU_FD_PLACE 0x7fffffff /* until a vCPU loads its filter; no process has that many */
-#define TO_RULE_END 255		 /* a jump whose distance is not known yet */
+#define CALLS_MAX 64
+#define TO_RULE_END 255 /* a jump whose distance is not known yet */
 
 struct compiler {
 	enum seccomp_kind kind;
@@ -164,28 +167,84 @@ static bool is_for(const struct compiler *compiler, const struct seccomp_rule *r
 	return rule->call == call && rule->kinds & 1u << compiler->kind;
 }
 
-/* All rules of one call, unless they are for descriptors that there are none of. */
+/* Whether there is something it may be made on. */
+static bool has_subject(const struct compiler *compiler, const struct seccomp_rule *rule)
+{
+	unsigned int i;
+
+	for (i = 0; rule->use >= 0 && i < compiler->fds->nr; i++)
+		if (compiler->fds->fds[i].use == (enum seccomp_use)rule->use)
+			return true;
+	return rule->use < 0;
+}
+
+/* The calls that are allowed, in rising order, each once. */
+static unsigned int list_calls(const struct compiler *compiler, unsigned int calls[CALLS_MAX])
+{
+	unsigned int i, at, nr = 0;
+
+	for (i = 0; i < seccomp_policy_nr; i++) {
+		const struct seccomp_rule *rule = &seccomp_policy[i];
+
+		for (at = 0; at < nr && calls[at] < rule->call;)
+			at++;
+		if (!is_for(compiler, rule, rule->call) || !has_subject(compiler, rule) ||
+		    (at < nr && calls[at] == rule->call) || nr == CALLS_MAX)
+			continue;
+		memmove(&calls[at + 1], &calls[at], (nr - at) * sizeof(calls[0]));
+		calls[at] = rule->call;
+		nr++;
+	}
+	return nr;
+}
+
+/* A jump whose distance is known when what it leaps over is there. */
+static unsigned int emit_leap(struct compiler *compiler)
+{
+	emit(compiler, BPF_JMP | BPF_JA, 0, 0, 0);
+	return compiler->nr - 1;
+}
+
+static void leap_to_here(struct compiler *compiler, unsigned int leap)
+{
+	if (compiler->nr <= BPF_MAXINSNS)
+		compiler->insns[leap].k = compiler->nr - leap - 1;
+}
+
+/* Is it this call, and as one of its rules has it? */
 static void emit_call(struct compiler *compiler, unsigned int call)
 {
-	unsigned int i, start = compiler->nr;
+	unsigned int i, leap;
 
 	emit(compiler, BPF_JMP | BPF_JEQ | BPF_K, call, 1, 0);
-	emit(compiler, BPF_JMP | BPF_JA, 0, 0, 0);
+	leap = emit_leap(compiler);
 	for (i = 0; i < seccomp_policy_nr; i++)
 		if (is_for(compiler, &seccomp_policy[i], call))
 			emit_rules(compiler, &seccomp_policy[i]);
-	if (compiler->nr == start + 2) {
-		compiler->nr = start;
+	leap_to_here(compiler, leap);
+	emit_return(compiler, compiler->other);
+}
+
+/* Halves what is left of the list until it is one call. */
+static void emit_search(struct compiler *compiler, const unsigned int *calls, unsigned int nr)
+{
+	const unsigned int half = nr / 2;
+	unsigned int leap;
+
+	if (nr <= 1) {
+		emit_call(compiler, nr ? calls[0] : UINT32_MAX);
 		return;
 	}
-	emit_return(compiler, compiler->other);
-	if (compiler->nr <= BPF_MAXINSNS)
-		compiler->insns[start + 1].k = compiler->nr - (start + 2);
+	emit(compiler, BPF_JMP | BPF_JGE | BPF_K, calls[half], 0, 1);
+	leap = emit_leap(compiler);
+	emit_search(compiler, calls, half);
+	leap_to_here(compiler, leap);
+	emit_search(compiler, calls + half, nr - half);
 }
 
 static void emit_program(struct compiler *compiler)
 {
-	unsigned int i, j;
+	unsigned int calls[CALLS_MAX], nr = list_calls(compiler, calls);
 
 	emit_load(compiler, offsetof(struct seccomp_data, arch));
 	emit(compiler, BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 1, 0);
@@ -194,16 +253,7 @@ static void emit_program(struct compiler *compiler)
 	emit(compiler, BPF_JMP | BPF_JGE | BPF_K, X32_BIT, 0, 2);
 	emit(compiler, BPF_JMP | BPF_JEQ | BPF_K, UINT32_MAX, 1, 0); /* -1 is of no machine */
 	emit_return(compiler, SECCOMP_RET_KILL_PROCESS);
-	for (i = 0; i < seccomp_policy_nr; i++) {
-		const unsigned int call = seccomp_policy[i].call;
-
-		/* Where it is first named, all of it. */
-		for (j = 0; j < i && !is_for(compiler, &seccomp_policy[j], call); j++)
-			;
-		if (j == i && is_for(compiler, &seccomp_policy[i], call))
-			emit_call(compiler, call);
-	}
-	emit_return(compiler, compiler->other);
+	emit_search(compiler, calls, nr);
 }
 
 static int compile(struct compiler *compiler, struct seccomp_filter *filter)

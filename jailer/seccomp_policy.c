@@ -7,7 +7,7 @@
  * - dup, fcntl: descriptors are pinned by number below; no number may come to mean another. To
  * close them is allowed to the loop: as nothing can be opened, it can only lose them.
  * - clone, clone3, fork, vfork, execve, execveat: all threads exist, and nothing is ever started.
- * - mmap, mprotect, munmap, mremap, brk, madvise: all memory is mapped; none becomes executable.
+ * - mmap, mprotect, munmap, mremap, brk: all memory is mapped; none becomes executable.
  *   So whoever allocates while the guest runs is ended: a loop thread that does so is a defect.
  * - rt_sigaction, rt_sigprocmask, rt_sigreturn, sigaltstack: signals come by descriptor. The only
  *   handler is the one that reports a forbidden call, and it does not return.
@@ -31,6 +31,7 @@
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <termios.h>
@@ -98,6 +99,8 @@ const struct seccomp_rule seccomp_policy[] = {
 	{LOOP | WAIT, SYS_ioctl, FD(TERMINAL), {INT(1, TCSETSW)}, "the same, after the output"},
 	{LOOP | WAIT, SYS_ioctl, FD(TERMINAL), {INT(1, TCSETSF)}, "the same, without the input"},
 
+	{LOOP, SYS_madvise, NO_FD, {INT(2, MADV_DONTNEED)}, "lets go of what only the start needed"},
+
 	/* The end, and what there is to say about it. */
 	{LOOP, SYS_close, NO_FD, ANY, "at the end: others may wait for a disk or a stream"},
 	{LOOP, SYS_write, FD(VERDICT), ANY, "tells the exit status"},
@@ -138,6 +141,7 @@ static const struct seccomp_form forms[] = {
 	{SYS_epoll_wait, 4, true},  {SYS_epoll_ctl, 4, true}, {SYS_clock_gettime, 2, false},
 	{SYS_exit_group, 1, false}, {SYS_pwritev, 5, true},   {SYS_pidfd_send_signal, 4, true},
 	{SYS_fallocate, 4, true},   {SYS_close, 1, true},     {SYS_pread64, 4, true},
+	{SYS_madvise, 3, false},
 };
 
 const struct seccomp_form *seccomp_call_form(uint64_t call)
@@ -177,6 +181,7 @@ static const struct {
 	CONSTANT(futex, 1, FUTEX_WAKE_PRIVATE),
 	CONSTANT(clock_gettime, 0, CLOCK_MONOTONIC),
 	CONSTANT(kill, 1, SIGSTOP),
+	CONSTANT(madvise, 2, MADV_DONTNEED),
 };
 /* clang-format on */
 

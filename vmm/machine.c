@@ -542,7 +542,6 @@ static int start_vcpus(struct machine *machine)
 		err = vcpu_start(&machine->vcpus[i], &machine->gate, on_vcpu_end, machine);
 	if (!err && machine->config->sandbox)
 		err = confine_limits();
-	program_trim();
 	if (!err)
 		err = seccomp_apply(&machine->loop_filter, -1, "main");
 	/* The filters stay: to free memory may take calls that they forbid. */
@@ -559,6 +558,7 @@ struct verdict machine_run(struct machine *machine)
 	if (!err)
 		err = start_vcpus(machine);
 	if (!err) {
+		program_trim();
 		err = event_loop_run(&machine->loop);
 		if (err)
 			log_error("the event loop failed: %s", strerror(-err));

@@ -2,8 +2,8 @@
 #include "util.h"
 
 #include <ctype.h>
+#include <elf.h>
 #include <errno.h>
-#include <link.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -211,27 +211,22 @@ uint64_t clock_now_ns(void)
 	return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
 }
 
-static int trim_segments(struct dl_phdr_info *info, size_t size, void *page_size)
-{
-	const uintptr_t mask = *(const uintptr_t *)page_size - 1;
-	int i;
-
-	(void)size;
-	for (i = 0; i < info->dlpi_phnum; i++) {
-		const ElfW(Phdr) *phdr = &info->dlpi_phdr[i];
-		uintptr_t start = info->dlpi_addr + phdr->p_vaddr;
-
-		/* Nobody has written these, or they would be lost. */
-		if (phdr->p_type == PT_LOAD && !(phdr->p_flags & PF_W))
-			madvise((void *)(start & ~mask), (start & mask) + phdr->p_filesz,
-				MADV_DONTNEED);
-	}
-	return 1; /* the program comes first, and is static */
-}
+extern Elf64_Ehdr __ehdr_start __attribute__((visibility("hidden"))); /* the linker's */
 
 void program_trim(void)
 {
-	uintptr_t page_size = (uintptr_t)sysconf(_SC_PAGESIZE);
+	/* Position independent: its addresses count from its start. */
+	char *start = (char *)&__ehdr_start;
+	const Elf64_Phdr *phdr = (const void *)(start + __ehdr_start.e_phoff);
+	const Elf64_Phdr *end = phdr + __ehdr_start.e_phnum;
+	const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+	uintptr_t from;
 
-	dl_iterate_phdr(trim_segments, &page_size);
+	for (; phdr < end; phdr++) {
+		/* What may be written is not as it was in the file. */
+		if (phdr->p_type != PT_LOAD || phdr->p_flags & PF_W)
+			continue;
+		from = ALIGN_DOWN(phdr->p_vaddr, page);
+		madvise(start + from, phdr->p_vaddr + phdr->p_filesz - from, MADV_DONTNEED);
+	}
 }

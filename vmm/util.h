@@ -90,8 +90,8 @@ int parse_mac(const char *text, uint8_t ret_mac[6]);
 sigset_t signals_not_ignored(const int *signals, size_t nr);
 
 /*
- * Lets go of the pages of the program's own code and constants, most of which only its start needed.
- * What is used after it comes back from the page cache.
+ * Lets go of the pages of the program's own code and constants, most of which only its start
+ * needed. What is used after it comes back from the page cache.
  */
 void program_trim(void);
 

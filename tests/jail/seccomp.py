@@ -36,7 +36,7 @@ FAR = 1 << 40
 
 # Linux, arch/x86/entry/syscalls/syscall_64.tbl.
 NR = dict(read=0, write=1, open=2, close=3, poll=7, lseek=8, mmap=9, mprotect=10, rt_sigaction=13,
-          rt_sigprocmask=14, ioctl=16, pread64=17, pwrite64=18, readv=19, writev=20, dup=32,
+          rt_sigprocmask=14, ioctl=16, madvise=28, pread64=17, pwrite64=18, readv=19, writev=20, dup=32,
           sendfile=40, sendto=44, recvfrom=45, sendmsg=46, recvmsg=47, exit=60, wait4=61, kill=62,
           fcntl=72, fsync=74, fdatasync=75, ftruncate=77, tkill=200, futex=202,
           restart_syscall=219, clock_gettime=228, exit_group=231, epoll_wait=232, epoll_ctl=233,
@@ -196,6 +196,7 @@ read event buf 8
 read notice buf 128
 write output buf 0
 write verdict buf 0
+madvise buf 0 4
 close disk
 epoll_ctl epoll 3 9999 buf
 preadv disk iov 1 0
@@ -299,6 +300,8 @@ fcntl disk 4 0
 dup disk
 mmap 0 4096 7 34 -1 0
 mprotect buf 4096 5
+madvise buf 4096 9
+madvise buf 4096 21
 clone3 buf 88
 pidfd_getfd 9999 1 0
 """

@@ -265,6 +265,7 @@ static int end_work(void)
 	STEP(pread(FD_STATS, &word, sizeof(word), 0) == sizeof(word));
 	word = 1;
 	STEP(write(FD_VERDICT, &word, sizeof(word)) == sizeof(word));
+	STEP(!madvise(NULL, 0, MADV_DONTNEED));
 	STEP(!close(FD_DISK) && !close(FD_OUTPUT));
 	return 0;
 }
@@ -342,6 +343,8 @@ static const struct call forbidden[] = {
 	{ALL, SYS_mmap, {0, 4096, PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1}},
 	{ALL, SYS_mprotect, {ANY_ADDRESS, 4096, PROT_EXEC}},
 	{ALL, SYS_brk, {0}},
+	{ALL, SYS_madvise, {ANY_ADDRESS, 4096, MADV_NORMAL}},
+	{VCPU | WAIT, SYS_madvise, {ANY_ADDRESS, 4096, MADV_DONTNEED}},
 	{VCPU | WAIT, SYS_close, {FD_NONE}},
 	{VCPU | WAIT, SYS_write, {FD_VERDICT, ANY_ADDRESS, 1}},
 	{ALL, SYS_pread64, {FD_DISK, ANY_ADDRESS, 8, 0}},

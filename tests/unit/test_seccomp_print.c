@@ -60,7 +60,7 @@ static const char *const texts[SECCOMP_KINDS] = {
 			 "  futex(any, FUTEX_WAKE_PRIVATE, any, any, any, any)\n"
 			 "  restart_syscall()\n"
 			 "  clock_gettime(CLOCK_MONOTONIC, any)\n" REST,
-	[SECCOMP_LOOP] = "main thread: 20 system calls, 36 rules\n"
+	[SECCOMP_LOOP] = "main thread: 21 system calls, 37 rules\n"
 			 "  read(fd 41 \"kick event\", any, any)\n"
 			 "  read(fd 43 \"timer\", any, any)\n"
 			 "  read(fd 44 \"stdin\", any, any)\n"
@@ -80,6 +80,7 @@ static const char *const texts[SECCOMP_KINDS] = {
 			 "  pread64(fd 60 \"counters\", any, any, any)\n"
 			 "  readv(fd 49 \"tap0\", any, any)\n"
 			 "  writev(fd 49 \"tap0\", any, any)\n"
+			 "  madvise(any, any, MADV_DONTNEED)\n"
 			 "  recvfrom(fd 50 \"passt\", any, any, MSG_DONTWAIT, 0, any)\n"
 			 "  sendmsg(fd 50 \"passt\", any, MSG_DONTWAIT | MSG_NOSIGNAL)\n"
 			 "  fdatasync(fd 48 \"data\")\n"
@@ -143,7 +144,7 @@ static void few_calls_are_enough(void **state)
 	assert_int_equal(seccomp_print_all(out), 0);
 	fclose(out);
 	assert_in_range(calls_of("vCPU thread: ", text), 1, 8);
-	assert_in_range(calls_of("main thread: ", text), 1, 20);
+	assert_in_range(calls_of("main thread: ", text), 1, 21);
 	assert_in_range(calls_of("supervisor: ", text), 1, 11);
 	free(text);
 }
@@ -183,8 +184,9 @@ static void as_many_rules_as_descriptors(void **state)
 	assert_int_equal(seccomp_compile(SECCOMP_LOOP, SECCOMP_ENFORCE, &fds, &filter), 0);
 	text = print(&filter, &fds, &err);
 	assert_int_equal(err, 0);
-	/* read and write; and close, poll, futex (2), clock_gettime, restart_syscall, exit_group */
-	assert_memory_equal(text, "main thread: 8 system calls, 387 rules\n", 39);
+	/* read and write; and close, madvise, poll, futex (2), clock_gettime, restart_syscall,
+	 * exit_group */
+	assert_memory_equal(text, "main thread: 9 system calls, 388 rules\n", 39);
 	assert_non_null(strstr(text, "  read(fd 10 \"event event\", any, any)\n"));
 	assert_non_null(strstr(text, "  write(fd 199 \"event event\", any, any)\n"));
 	assert_null(strstr(text, "pwritev"));
