@@ -87,6 +87,12 @@ void virtio_fini(struct virtio_device *virtio)
 	pthread_mutex_destroy(&virtio->device.lock);
 }
 
+static void tell_change(struct virtio_device *virtio)
+{
+	if (virtio->changed)
+		virtio->changed(virtio);
+}
+
 /*
  * The edge is sent also where the status bit is already set. It may be that the driver has read
  * the status but not yet acknowledged it; its acknowledge then takes this bit away as well. No
@@ -98,6 +104,7 @@ void virtio_fini(struct virtio_device *virtio)
 static void virtio_interrupt(struct virtio_device *virtio, uint32_t cause)
 {
 	virtio->state.interrupt_status |= cause;
+	tell_change(virtio);
 	irq_line_trigger(&virtio->irq);
 }
 
@@ -115,6 +122,7 @@ void virtio_kick_again(struct virtio_device *virtio, unsigned int index)
 void virtio_config_changed(struct virtio_device *virtio)
 {
 	virtio->state.config_generation++;
+	tell_change(virtio);
 	/* virtio 1.2, 3.1.1: no notification before DRIVER_OK. */
 	if (virtio_is_running(virtio))
 		virtio_interrupt(virtio, VIRTIO_MMIO_INT_CONFIG);
@@ -133,6 +141,7 @@ void virtio_broken(struct virtio_device *virtio, const char *why)
 	virtio->state.status |= VIRTIO_CONFIG_S_NEEDS_RESET;
 	for (i = 0; i < virtio->nr_queues; i++)
 		virtio->queues[i].state.broken = true;
+	tell_change(virtio);
 	if (virtio->state.status & VIRTIO_CONFIG_S_DRIVER_OK)
 		virtio_interrupt(virtio, VIRTIO_MMIO_INT_CONFIG);
 }

@@ -73,6 +73,12 @@ struct virtio_device {
 	struct virtio_state state;
 	struct virtqueue queues[VIRTIO_QUEUES_MAX];
 
+	/*
+	 * What the driver reads has changed; of the transport, which may show it without being
+	 * asked. With the lock held. NULL: nobody to tell.
+	 */
+	void (*changed)(struct virtio_device *virtio);
+
 	/* Plumbing, made by virtio_init. */
 	const struct guest_mem *mem;
 	struct event_loop *loop;
@@ -84,6 +90,7 @@ struct virtio_device {
 		struct event_watch watch;
 	} kicks[VIRTIO_QUEUES_MAX];
 	struct log_limit log_limit;
+	void *page; /* of the transport */
 };
 
 /*
@@ -114,7 +121,11 @@ void virtio_notify(struct virtio_device *virtio, unsigned int index);
 /* Has ops->kick called again for queue `index`, after other devices had their turn. */
 void virtio_kick_again(struct virtio_device *virtio, unsigned int index);
 
-/* The configuration space changed: raises the generation and interrupts the driver. */
+/*
+ * The configuration space changed: raises the generation and interrupts the driver. While a driver
+ * runs, a change is of one aligned 32-bit word: it may read the words in the middle of a change,
+ * and the generation tells it only of one that it saw the end of.
+ */
 void virtio_config_changed(struct virtio_device *virtio);
 
 /*

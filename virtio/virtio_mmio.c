@@ -253,11 +253,51 @@ static void mmio_write(struct device *device, uint64_t offset, const void *data,
 		return;
 	memcpy(&value, data, sizeof(value));
 	at->write(virtio_of(device), (uint32_t)offset, value);
+	if (virtio_of(device)->changed)
+		virtio_of(device)->changed(virtio_of(device));
+}
+
+/* One of the page's words: a guest's read of it is never of half a change. */
+static void show(const struct virtio_device *virtio, uint64_t offset, uint32_t value)
+{
+	__atomic_store_n((uint32_t *)((char *)virtio->page + offset), value, __ATOMIC_RELEASE);
+}
+
+static void show_config(const struct virtio_device *virtio)
+{
+	uint64_t offset;
+
+	for (offset = 0; offset < virtio->config_size; offset += sizeof(uint32_t)) {
+		uint32_t value = 0;
+
+		memcpy(&value, (const char *)virtio->config + offset,
+		       MIN(sizeof(value), virtio->config_size - offset));
+		show(virtio, VIRTIO_MMIO_CONFIG + offset, value);
+	}
+}
+
+static void mmio_changed(struct virtio_device *virtio)
+{
+	uint32_t reg;
+
+	/* Then the generation, among the registers. */
+	show_config(virtio);
+	for (reg = 0; reg < VIRTIO_MMIO_CONFIG; reg += sizeof(uint32_t)) {
+		const struct mmio_register *at = &registers[reg / sizeof(uint32_t)];
+
+		if (at->read)
+			show(virtio, reg, at->read(virtio, reg));
+	}
 }
 
 static const struct device_ops mmio_ops = {.read = mmio_read, .write = mmio_write};
 
-void virtio_mmio_init(struct virtio_device *virtio)
+void virtio_mmio_init(struct virtio_device *virtio, void *page)
 {
 	virtio->device.ops = &mmio_ops;
+	virtio->page = page;
+	if (!page)
+		return;
+	virtio->changed = mmio_changed;
+	mmio_changed(virtio);
 }

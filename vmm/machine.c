@@ -6,6 +6,7 @@
 #include <linux/virtio_mmio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "blk.h"
@@ -53,6 +54,7 @@ struct machine {
 	struct net *nets[CONFIG_NICS_MAX];
 	struct virtio_device *virtios[VIRTIO_DEVICES_MAX];
 	unsigned int nr_virtios;
+	void *register_pages; /* one for each of them, in a row; read by the guest itself */
 
 	/* The address and interrupt map, as the guest is told it. */
 	struct platform_device devices[PLATFORM_DEVICES_MAX];
@@ -233,7 +235,8 @@ static int add_virtio(struct machine *machine, struct virtio_device *virtio)
 	machine->virtios[number] = virtio;
 	machine->devices[machine->nr_devices++] = (struct platform_device){
 		PLATFORM_VIRTIO, addr, virtio_irqs[number % ARRAY_SIZE(virtio_irqs)]};
-	virtio_mmio_init(virtio);
+	virtio_mmio_init(virtio,
+			 (char *)machine->register_pages + (size_t)number * VIRTIO_MMIO_SIZE);
 	return bus_add(&machine->mmio, addr, VIRTIO_MMIO_SIZE, &virtio->device);
 }
 
@@ -275,8 +278,18 @@ static int create_nic(struct machine *machine, unsigned int number)
 static int create_virtios(struct machine *machine)
 {
 	const struct vm_config *config = machine->config;
+	const size_t nr = config->nr_drives + config->nr_nics;
 	unsigned int i;
 	int err = 0;
+
+	if (nr)
+		machine->register_pages = mmap(NULL, nr * VIRTIO_MMIO_SIZE, PROT_READ | PROT_WRITE,
+					       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (machine->register_pages == MAP_FAILED) {
+		machine->register_pages = NULL;
+		log_error("out of memory");
+		return -ENOMEM;
+	}
 
 	for (i = 0; !err && i < config->nr_drives; i++)
 		err = create_drive(machine, i);
@@ -369,6 +382,16 @@ static int connect_devices(struct machine *machine)
 	return err;
 }
 
+/* Where this KVM has no such memory, reads of registers leave the guest as writes do. */
+static int set_register_pages(struct machine *machine)
+{
+	if (!machine->nr_virtios || !vm_has_readonly(&machine->vm))
+		return 0;
+	return vm_set_readonly(&machine->vm, VIRTIO_MMIO_ADDR,
+			       (uint64_t)machine->nr_virtios * VIRTIO_MMIO_SIZE,
+			       machine->register_pages);
+}
+
 static int create_vm(struct machine *machine)
 {
 	int err = boot_x86_map_memory(&machine->mem, machine->config->memory);
@@ -378,6 +401,8 @@ static int create_vm(struct machine *machine)
 
 	if (!err)
 		err = vm_set_memory(&machine->vm, &machine->mem);
+	if (!err)
+		err = set_register_pages(machine);
 	if (!err)
 		err = vm_create_irqchip(&machine->vm);
 	timeline_mark(machine->timeline, "VM");
@@ -513,6 +538,10 @@ void machine_destroy(struct machine *machine)
 	ending_fini(&machine->ending);
 	vm_fini(&machine->vm);
 	guest_mem_fini(&machine->mem);
+	if (machine->register_pages)
+		munmap(machine->register_pages,
+		       (size_t)(machine->config->nr_drives + machine->config->nr_nics) *
+			       VIRTIO_MMIO_SIZE);
 	if (machine->loop.epoll_fd > 0)
 		event_loop_fini(&machine->loop);
 	free(machine);

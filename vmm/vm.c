@@ -122,22 +122,41 @@ void vm_fini(struct vm *vm)
 	*vm = (struct vm){.kvm_fd = -1, .fd = -1};
 }
 
+static int set_slot(struct vm *vm, gpa_t gpa, uint64_t size, void *host, uint32_t flags)
+{
+	struct kvm_userspace_memory_region slot = {
+		.slot = vm->nr_slots,
+		.flags = flags,
+		.guest_phys_addr = gpa,
+		.memory_size = size,
+		.userspace_addr = (uintptr_t)host,
+	};
+
+	if (ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION, &slot))
+		return vm_failed("the guest's memory");
+	vm->nr_slots++;
+	return 0;
+}
+
 int vm_set_memory(struct vm *vm, const struct guest_mem *mem)
 {
 	unsigned int i;
+	int err = 0;
 
-	for (i = 0; i < mem->nr_regions; i++) {
-		struct kvm_userspace_memory_region slot = {
-			.slot = i,
-			.guest_phys_addr = mem->regions[i].gpa,
-			.memory_size = mem->regions[i].size,
-			.userspace_addr = (uintptr_t)mem->regions[i].host,
-		};
+	for (i = 0; i < mem->nr_regions && !err; i++)
+		err = set_slot(vm, mem->regions[i].gpa, mem->regions[i].size, mem->regions[i].host,
+			       0);
+	return err;
+}
 
-		if (ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION, &slot))
-			return vm_failed("the guest's memory");
-	}
-	return 0;
+bool vm_has_readonly(const struct vm *vm)
+{
+	return ioctl(vm->kvm_fd, KVM_CHECK_EXTENSION, KVM_CAP_READONLY_MEM) > 0;
+}
+
+int vm_set_readonly(struct vm *vm, gpa_t gpa, uint64_t size, void *host)
+{
+	return set_slot(vm, gpa, size, host, KVM_MEM_READONLY);
 }
 
 int vm_create_irqchip(struct vm *vm)

@@ -12,6 +12,7 @@
 #ifndef HUSK_VM_H
 #define HUSK_VM_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "guest_mem.h"
@@ -20,6 +21,7 @@ struct vm {
 	int kvm_fd;
 	int fd;
 	unsigned int run_size; /* of the struct kvm_run mapping, in bytes */
+	unsigned int nr_slots;
 };
 
 /* A capability of KVM that husk cannot do without. */
@@ -47,6 +49,15 @@ void vm_fini(struct vm *vm);
 
 /* Gives the guest its RAM (borrowed). 0 or -errno. */
 int vm_set_memory(struct vm *vm, const struct guest_mem *mem);
+
+/*
+ * Whether the guest may be given memory that it cannot write: its reads then do not leave it, its
+ * writes do (KVM_CAP_READONLY_MEM).
+ */
+bool vm_has_readonly(const struct vm *vm);
+
+/* Gives it such memory at `gpa`, `size` bytes of `host` (borrowed). 0 or -errno. */
+int vm_set_readonly(struct vm *vm, gpa_t gpa, uint64_t size, void *host);
 
 /* Local APICs, I/O APIC, PICs and PIT, in the kernel. 0 or -errno. */
 int vm_create_irqchip(struct vm *vm);

@@ -50,7 +50,7 @@ static inline void fuzz_disk_init(struct fuzz_disk *disk, const struct guest_mem
 	fuzz_disk_clear(disk);
 	file.fd = dup(disk->fd);
 	FUZZ_CHECK(!blk_create(&file, FUZZ_DISK_ID, mem, loop, &disk->blk));
-	virtio_mmio_init(blk_virtio(disk->blk));
+	virtio_mmio_init(blk_virtio(disk->blk), NULL);
 }
 
 static inline void fuzz_disk_check(const struct fuzz_disk *disk)

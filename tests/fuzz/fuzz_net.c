@@ -67,7 +67,7 @@ static void make_stream(void)
 	net.peer = fds[1];
 	FUZZ_CHECK(!net_stream_from_fd(fds[0], &backend));
 	FUZZ_CHECK(!net_create(backend, &config, "net0", &fake->mem, &fake->loop, &net.net));
-	virtio_mmio_init(net_virtio(net.net));
+	virtio_mmio_init(net_virtio(net.net), NULL);
 	fake_guest_attach(fake, net_virtio(net.net));
 }
 

@@ -41,7 +41,7 @@ void fake_bystander_init(struct fake_bystander *bystander, struct fake_guest *gu
 	bystander->data = fake_alloc(own, SECTOR, 1);
 	bystander->status = fake_alloc(own, 1, 1);
 	disk_create(bystander, &guest->loop);
-	virtio_mmio_init(blk_virtio(bystander->blk));
+	virtio_mmio_init(blk_virtio(bystander->blk), NULL);
 	fake_guest_attach(own, blk_virtio(bystander->blk));
 	fake_guest_start(own, fake_offered_features(own), QUEUE_SIZE);
 	FAKE_CHECK(own->next_free <= memory + MEMORY);

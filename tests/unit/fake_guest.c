@@ -85,6 +85,23 @@ void *fake_ptr(struct fake_guest *guest, gpa_t gpa, uint64_t len)
 void fake_guest_attach(struct fake_guest *guest, struct virtio_device *virtio)
 {
 	guest->virtio = virtio;
+	memset(guest->page, 0, sizeof(guest->page));
+	virtio_mmio_init(virtio, guest->page);
+}
+
+/* A guest that reads the page finds what one that asks the device is told. */
+static void check_page(const struct fake_guest *guest, uint64_t offset, unsigned int len,
+		       uint64_t value)
+{
+	const uint8_t *page = (const uint8_t *)guest->page;
+	uint64_t shown = 0;
+
+	if (offset >= VIRTIO_MMIO_SIZE || len > VIRTIO_MMIO_SIZE - offset)
+		return;
+	if (offset < VIRTIO_MMIO_CONFIG && (offset % 4 || len != 4))
+		return; /* as memory the one, as a register the other */
+	memcpy(&shown, page + offset, len);
+	FAKE_CHECK(shown == value);
 }
 
 uint64_t fake_mmio_read(struct fake_guest *guest, uint64_t offset, unsigned int len)
@@ -95,6 +112,7 @@ uint64_t fake_mmio_read(struct fake_guest *guest, uint64_t offset, unsigned int 
 	FAKE_CHECK(len <= sizeof(value));
 	pthread_mutex_lock(&device->lock);
 	device->ops->read(device, offset, &value, len);
+	check_page(guest, offset, len, value);
 	pthread_mutex_unlock(&device->lock);
 	return value;
 }

@@ -19,6 +19,7 @@
 #include "event_loop.h"
 #include "guest_mem.h"
 #include "virtio.h"
+#include "virtio_mmio.h"
 
 #define FAKE_RAM_BASE 0x10000ull
 #define FAKE_RAM_SIZE MIB(1)
@@ -48,6 +49,8 @@ struct fake_guest {
 	unsigned int open_fds; /* of this process, when it was made */
 	gpa_t next_free;
 	struct virtio_device *virtio; /* borrowed; set by fake_guest_attach */
+	/* Where it shows its registers: each read is compared with what is there. */
+	uint32_t page[VIRTIO_MMIO_SIZE / sizeof(uint32_t)];
 	struct fake_queue queues[VIRTIO_QUEUES_MAX];
 };
 

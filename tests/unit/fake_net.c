@@ -96,7 +96,7 @@ void fake_net_init(struct fake_net *fake)
 	fake->backend->backend.features = NET_ALL_OFFLOADS;
 	FAKE_CHECK(!net_create(&fake->backend->backend, &config, "net0", &fake->guest.mem,
 			       &fake->guest.loop, &fake->net));
-	virtio_mmio_init(net_virtio(fake->net));
+	virtio_mmio_init(net_virtio(fake->net), NULL);
 	fake_guest_attach(&fake->guest, net_virtio(fake->net));
 }
 

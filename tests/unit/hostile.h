@@ -213,7 +213,7 @@ static inline void hostile_disk_init(struct hostile *h)
 	FAKE_CHECK(h->fd >= 0 && !ftruncate(h->fd, SECTORS * SECTOR));
 	file.fd = dup(h->fd);
 	FAKE_CHECK(!blk_create(&file, "disk", &h->guest->mem, &h->guest->loop, &h->blk));
-	virtio_mmio_init(blk_virtio(h->blk));
+	virtio_mmio_init(blk_virtio(h->blk), NULL);
 	fake_guest_attach(h->guest, blk_virtio(h->blk));
 }
 

@@ -61,7 +61,7 @@ static void describes_what_the_host_can_do(void **state)
 		blk_destroy(f->blk);
 		assert_int_equal(
 			blk_create(&file, "disk-id", &f->guest.mem, &f->guest.loop, &f->blk), 0);
-		virtio_mmio_init(blk_virtio(f->blk));
+		virtio_mmio_init(blk_virtio(f->blk), NULL);
 		fake_guest_attach(&f->guest, blk_virtio(f->blk));
 		offered = fake_offered_features(&f->guest);
 		assert_int_equal(!!(offered & FEATURE(VIRTIO_BLK_F_DISCARD)), files[i].can_discard);

@@ -59,7 +59,7 @@ static inline void device_create(struct fixture *f, int fd, bool read_only)
 		file.size = (uint64_t)st.st_size;
 	assert_int_equal(blk_create(&file, "disk-id", &f->guest.mem, &f->guest.loop, &f->blk), 0);
 	assert_int_equal(file.fd, -1);
-	virtio_mmio_init(blk_virtio(f->blk));
+	virtio_mmio_init(blk_virtio(f->blk), NULL);
 	fake_guest_attach(&f->guest, blk_virtio(f->blk));
 }
 

@@ -70,7 +70,7 @@ static int setup(void **state)
 	assert_int_equal(ftruncate(f->fd, (SECTORS + 1) * SECTOR), 0);
 	file.fd = dup(f->fd);
 	assert_int_equal(blk_create(&file, "disk", &f->guest.mem, &f->guest.loop, &f->blk), 0);
-	virtio_mmio_init(blk_virtio(f->blk));
+	virtio_mmio_init(blk_virtio(f->blk), NULL);
 	fake_guest_attach(&f->guest, blk_virtio(f->blk));
 	log_set_level(LOG_ERROR);
 	*state = f;

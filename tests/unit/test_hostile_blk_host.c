@@ -178,7 +178,7 @@ static void class_30_a_raw_disk_stays_raw(void **state)
 		assert_int_equal(file.size, sizeof(model));
 		assert_int_equal(
 			blk_create(&file, "disk-id", &f->guest.mem, &f->guest.loop, &f->blk), 0);
-		virtio_mmio_init(blk_virtio(f->blk));
+		virtio_mmio_init(blk_virtio(f->blk), NULL);
 		fake_guest_attach(&f->guest, blk_virtio(f->blk));
 		restart(f);
 		assert_int_equal(fake_mmio_read(&f->guest, VIRTIO_MMIO_CONFIG, 8),

@@ -129,7 +129,7 @@ static void class_33_stream_stays_in_step(void **state)
 	assert_int_equal(net_create(backend, &config, "net0", &fake->guest.mem, &fake->guest.loop,
 				    &fake->net),
 			 0);
-	virtio_mmio_init(net_virtio(fake->net));
+	virtio_mmio_init(net_virtio(fake->net), NULL);
 	fake_guest_attach(&fake->guest, net_virtio(fake->net));
 	restart(fake, 0, QUEUE_SIZE);
 	for (i = 0; i < ARRAY_SIZE(lengths); i++) {

@@ -431,7 +431,7 @@ static void test_device(void **state)
 	assert_int_equal(net_create(stream->backend, &config, "net0", &fake.guest.mem,
 				    &fake.guest.loop, &fake.net),
 			 0);
-	virtio_mmio_init(net_virtio(fake.net));
+	virtio_mmio_init(net_virtio(fake.net), NULL);
 	fake_guest_attach(&fake.guest, net_virtio(fake.net));
 	for (round = 0; round < 3; round++) {
 		rewind_ram(&fake.guest);

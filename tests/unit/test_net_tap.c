@@ -392,7 +392,7 @@ static void test_device(void **state)
 	assert_int_equal(
 		net_create(backend, &config, "net0", &fake.guest.mem, &fake.guest.loop, &fake.net),
 		0);
-	virtio_mmio_init(net_virtio(fake.net));
+	virtio_mmio_init(net_virtio(fake.net), NULL);
 	fake_guest_attach(&fake.guest, net_virtio(fake.net));
 	fake_net_start(&fake, NET_FEATURE(MRG_RXBUF) | NET_ALL_OFFLOADS, 16);
 	assert_int_equal(ethtool_get(TAP, ETHTOOL_GTSO), 1);

@@ -89,7 +89,7 @@ static int setup(void **state)
 	virtio->nr_queues = 2;
 	virtio->features = TOY_FEATURE;
 	assert_int_equal(virtio_init(virtio, "toy", &f->guest.mem, &f->guest.loop), 0);
-	virtio_mmio_init(virtio);
+	virtio_mmio_init(virtio, NULL);
 	fake_guest_attach(&f->guest, virtio);
 	/* Lines about broken drivers are expected in here. */
 	log_set_level(LOG_ERROR);

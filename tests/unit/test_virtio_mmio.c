@@ -52,7 +52,7 @@ static int setup(void **state)
 	f->virtio.config = f->config;
 	f->virtio.config_size = f->config_size;
 	assert_int_equal(virtio_init(&f->virtio, "toy", &f->guest.mem, &f->guest.loop), 0);
-	virtio_mmio_init(&f->virtio);
+	virtio_mmio_init(&f->virtio, NULL);
 	fake_guest_attach(&f->guest, &f->virtio);
 	log_set_level(LOG_ERROR);
 	*state = f;
@@ -174,6 +174,7 @@ static void no_config_space(void **state)
 
 	f->virtio.config = NULL;
 	f->virtio.config_size = 0;
+	fake_guest_attach(&f->guest, &f->virtio);
 	assert_int_equal(fake_mmio_read(&f->guest, VIRTIO_MMIO_CONFIG, 8), 0);
 }
 
