@@ -53,13 +53,13 @@ static const char *const texts[SECCOMP_KINDS] = {
 			 "  write(fd 41 \"kick event\", any, any)\n"
 			 "  write(fd 42 \"disk irq\", any, any)\n"
 			 "  poll(any, int 1, any)\n"
-			 "  ioctl(fd 53 \"vCPU\", KVM_RUN, 0)\n"
+			 "  ioctl(fd 54 \"vCPU\", KVM_RUN, 0)\n"
 			 "  exit(any)\n"
 			 "  futex(any, FUTEX_WAIT_PRIVATE, any, any, any, any)\n"
 			 "  futex(any, FUTEX_WAKE_PRIVATE, any, any, any, any)\n"
 			 "  restart_syscall()\n"
 			 "  clock_gettime(CLOCK_MONOTONIC, any)\n" REST,
-	[SECCOMP_LOOP] = "main thread: 18 system calls, 33 rules\n"
+	[SECCOMP_LOOP] = "main thread: 19 system calls, 34 rules\n"
 			 "  read(fd 41 \"kick event\", any, any)\n"
 			 "  read(fd 43 \"timer\", any, any)\n"
 			 "  read(fd 44 \"stdin\", any, any)\n"
@@ -73,11 +73,11 @@ static const char *const texts[SECCOMP_KINDS] = {
 			 "  ioctl(fd 46 \"tty\", TCSETSW, any)\n"
 			 "  ioctl(fd 46 \"tty\", TCSETSF, any)\n"
 			 "  ioctl(fd 46 \"tty\", TIOCGWINSZ, any)\n"
-			 "  ioctl(fd 49 \"tap0\", TUNSETOFFLOAD, any)\n"
-			 "  readv(fd 49 \"tap0\", any, any)\n"
-			 "  writev(fd 49 \"tap0\", any, any)\n"
-			 "  recvfrom(fd 50 \"passt\", any, any, MSG_DONTWAIT, 0, any)\n"
-			 "  sendmsg(fd 50 \"passt\", any, MSG_DONTWAIT | MSG_NOSIGNAL)\n"
+			 "  ioctl(fd 50 \"tap0\", TUNSETOFFLOAD, any)\n"
+			 "  readv(fd 50 \"tap0\", any, any)\n"
+			 "  writev(fd 50 \"tap0\", any, any)\n"
+			 "  recvfrom(fd 51 \"passt\", any, any, MSG_DONTWAIT, 0, any)\n"
+			 "  sendmsg(fd 51 \"passt\", any, MSG_DONTWAIT | MSG_NOSIGNAL)\n"
 			 "  fdatasync(fd 48 \"data\")\n"
 			 "  futex(any, FUTEX_WAIT_PRIVATE, any, any, any, any)\n"
 			 "  futex(any, FUTEX_WAKE_PRIVATE, any, any, any, any)\n"
@@ -94,9 +94,10 @@ static const char *const texts[SECCOMP_KINDS] = {
 			 "< size 4294971392, <= size 4294971392)\n"
 			 "  preadv(fd 47 \"root\", any, any, < size 65536, any)\n"
 			 "  preadv(fd 48 \"data\", any, any, < size 4294971392, any)\n"
-			 "  pwritev(fd 48 \"data\", any, any, < size 4294971392, any)\n" REST,
+			 "  pwritev(fd 48 \"data\", any, any, < size 4294971392, any)\n"
+			 "  io_uring_enter(fd 49 \"data\", any, int 0, int 0, 0, any)\n" REST,
 	[SECCOMP_SUPERVISOR] = "supervisor: 10 system calls, 13 rules\n"
-			       "  read(fd 52 \"signals\", any, any)\n"
+			       "  read(fd 53 \"signals\", any, any)\n"
 			       "  write(fd 2 \"log\", any, any)\n"
 			       "  poll(any, int 1, any)\n"
 			       "  ioctl(fd 46 \"tty\", TCGETS, any)\n"
@@ -108,7 +109,7 @@ static const char *const texts[SECCOMP_KINDS] = {
 			       "  restart_syscall()\n"
 			       "  clock_gettime(CLOCK_MONOTONIC, any)\n"
 			       "  exit_group(any)\n"
-			       "  pidfd_send_signal(fd 51 \"VM\", any, 0, int 0)\n" REST,
+			       "  pidfd_send_signal(fd 52 \"VM\", any, 0, int 0)\n" REST,
 };
 
 static void the_whole_policy(void **state)
