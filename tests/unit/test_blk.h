@@ -23,8 +23,8 @@
 #include <cmocka.h>
 
 #include "blk.h"
-#include "blk_ring.h"
 #include "fake_guest.h"
+#include "rings.h"
 #include "virtio_mmio.h"
 
 #define SECTOR 512u
@@ -176,21 +176,6 @@ static inline void assert_disk(struct fixture *f, uint64_t sector, uint64_t nr, 
 static inline void assert_running(struct fixture *f)
 {
 	assert_int_equal(request(f, VIRTIO_BLK_T_IN, 0, SECTOR), VIRTIO_BLK_S_OK);
-}
-
-/* False, with a word why, where the kernel has no ring for us: old, or forbidden (containers). */
-static inline bool rings_work(void)
-{
-	struct blk_ring *ring;
-	int fd = memfd_create("probe", MFD_CLOEXEC);
-	int err = blk_ring_create(fd, false, 1, &ring);
-
-	close(fd);
-	if (err)
-		print_message("no io_uring here: %s; skipped\n", strerror(-err));
-	else
-		blk_ring_destroy(ring);
-	return !err;
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
