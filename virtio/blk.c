@@ -121,6 +121,7 @@ static void request_end(struct blk *blk, struct blk_request *req, int err)
 	const uint8_t status = status_of(err);
 
 	blk->free[blk->nr_free++] = req;
+	/* A driver that broke the rules gets no more answers. */
 	if (!virtio_is_running(&blk->virtio))
 		return;
 	iov_from_buf(&req->status, 1, 0, &status, sizeof(status));
@@ -218,7 +219,7 @@ static void request_next(struct blk *blk, struct blk_request *req)
 
 	while (req->next_range < req->nr_ranges && !req->ranges[req->next_range].num_sectors)
 		req->next_range++;
-	if (err || !virtio_is_running(&blk->virtio)) {
+	if (err) {
 		request_end(blk, req, err);
 	} else if (req->next_range < req->nr_ranges) {
 		begin_range(blk, req);

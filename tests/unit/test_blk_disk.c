@@ -98,10 +98,14 @@ int io_uring_enable_rings(struct io_uring *ring)
 
 int io_uring_submit(struct io_uring *ring)
 {
+	unsigned int queued = ring->sq.sqe_tail - ring->sq.sqe_head;
 	int taken = 0;
 
 	kernel.submissions++;
-	kernel.ktail = ring->sq.sqe_head = ring->sq.sqe_tail;
+	assert_true(queued <= BLK_DISK_IOS_MAX);
+	kernel.ktail += queued;
+	ring->sq.sqe_head = ring->sq.sqe_tail;
+	assert_int_equal(kernel.ktail, ring->sq.sqe_tail);
 	for (; kernel.khead != kernel.ktail && kernel.takes; kernel.khead++, kernel.takes--) {
 		kernel.pending[kernel.nr_pending++] = kernel.sqes[kernel.khead % BLK_DISK_IOS_MAX];
 		taken++;

@@ -345,6 +345,7 @@ static void a_broken_driver_in_flight(void **state)
 	assert_int_equal(fake_run(&f->guest), 0);
 	assert_false(collect(s, &used));
 	assert_never(s, 0);
+	assert_never(s, 1);
 	reset_in_flight(s);
 	fake_guest_start(&f->guest, fake_offered_features(&f->guest), QUEUE_SIZE);
 	head = begin_read(s, 2);
