@@ -32,7 +32,8 @@ ifneq ($(COVERAGE),)
 CFLAGS := -std=gnu17 -O0 -g $(WARNINGS) -fPIE --coverage -fprofile-update=atomic
 LDFLAGS := --coverage -pie
 endif
-LDLIBS := -ljansson -lcap -lpthread
+# Debian 12's liburing.so lacks half of its functions.
+LDLIBS := -ljansson -lcap -l:liburing.a -lpthread
 
 # mke2fs and the like are not on an ordinary user's path.
 export PATH := $(PATH):/usr/sbin:/sbin
@@ -58,7 +59,7 @@ GUEST_CC = $(CC) -std=gnu17 -O2 $(WARNINGS) -ffreestanding -nostdlib -static -fn
 	-mgeneral-regs-only -fno-stack-protector -fcf-protection=none -Wl,--build-id=none -Wl,-T,tests/guest/guest.ld
 GUESTS := $(TOP)/guest/abuse-kit $(patsubst tests/guest/%.c,$(TOP)/guest/%,$(filter-out $(GUEST_LIB),$(wildcard tests/guest/*.c)))
 
-.PHONY: all husk kernel rootfs guests probes run shell test check units lint check-layers check-classes golden mutants \
+.PHONY: all husk kernel rootfs guests probes run shell test check units lint check-layers check-classes golden mutants bench-programs \
 	install clean help setup-run setup-test
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -164,6 +165,18 @@ $(TOP)/guest/abuse-kit: $(wildcard tests/abuse/*.c) $(GUEST_LIB) \
 golden: husk ## messages and exit statuses of bad input
 	@tests/golden/run $(TOP)/husk
 
+# Benchmarks
+
+BENCHES := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/*.c))
+
+bench-programs: $(BENCHES) ## the benchmarks that are programs, under build/bench
+
+$(BUILD)/bench/%: $(BUILD)/tests/bench/%.o $(TEST_LIB_OBJS) $(LIB_OBJS)
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+-include $(patsubst tests/bench/%.c,$(BUILD)/tests/bench/%.d,$(wildcard tests/bench/*.c))
+
 # Probes of the jail
 
 PROBE_OBJS := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/jail/probe.c tests/jail/attacks*.c))
@@ -260,7 +273,7 @@ coverage: ## which lines of virtio/ and of the loaders no test runs; fails under
 # Static checks
 
 C_FILES := $(wildcard vmm/*.[ch] virtio/*.[ch] jailer/*.[ch] rootfs/*.[ch] tests/unit/*.[ch] tests/guest/*.[ch] \
-	tests/jail/*.[ch] tests/fuzz/*.[ch] tests/abuse/*.[ch])
+	tests/jail/*.[ch] tests/fuzz/*.[ch] tests/abuse/*.[ch] tests/bench/*.c)
 TIDY_STAMPS := $(patsubst %.c,$(TOP)/lint/%.tidy,$(filter vmm/%.c virtio/%.c jailer/%.c,$(C_FILES)))
 
 lint: check-layers check-classes $(TOP)/lint/format $(TOP)/lint/cppcheck $(TIDY_STAMPS) ## style and static analysis

@@ -45,6 +45,7 @@ enum seccomp_use {
 	SECCOMP_FD_TERMINAL, /* the user's: its size is read, its settings are put back */
 	SECCOMP_FD_DISK_RO,  /* a disk: read up to its size */
 	SECCOMP_FD_DISK,     /* a disk: read, written, flushed, discarded up to its size */
+	SECCOMP_FD_RING,     /* an io_uring that knows one disk only: calls are passed on to it */
 	SECCOMP_FD_TAP,	     /* a TAP device: frames, and its offloads */
 	SECCOMP_FD_SOCKET,   /* a stream socket to passt or the like */
 	SECCOMP_FD_PROCESS,  /* a pidfd: the supervisor passes signals on to the VM */

@@ -196,9 +196,9 @@ int seccomp_print_all(FILE *out)
 		{SECCOMP_FD_DISK, 9, GIB(4), "disk"},	    {SECCOMP_FD_TAP, 10, 0, "tap"},
 		{SECCOMP_FD_SOCKET, 11, 0, "passt"},	    {SECCOMP_FD_PROCESS, 12, 0, "VM"},
 		{SECCOMP_FD_SIGNALS, 13, 0, "signals"},	    {SECCOMP_FD_IRQ, 14, 0, "disk"},
-		{SECCOMP_FD_VERDICT, 15, 0, "exit status"},
+		{SECCOMP_FD_VERDICT, 15, 0, "exit status"}, {SECCOMP_FD_RING, 16, 0, "disk"},
 	};
-	const int vcpu_fd = 16;
+	const int vcpu_fd = 17;
 	struct seccomp_fds fds = {.nr = ARRAY_SIZE(vm)};
 	struct seccomp_filter filter;
 	enum seccomp_kind kind;

@@ -6,7 +6,9 @@
 #include <linux/virtio_ids.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 
+#include "blk_disk.h"
 #include "util.h"
 
 #define SECTOR_SIZE 512u
@@ -18,8 +20,8 @@
  */
 #define SEG_MAX (VIRTQUEUE_SIZE_MAX - 2)
 /*
- * Bytes of one segment, so of one request SEG_MAX times that: while it is served, nothing else is.
- * Linux stays far below.
+ * Bytes of one segment, so of one request SEG_MAX times that: while it is copied out of the host's
+ * page cache, nothing else is served. Linux stays far below.
  */
 #define SIZE_MAX_BYTES (16u << 10)
 #define REQUEST_MAX_BYTES ((uint64_t)SEG_MAX * SIZE_MAX_BYTES)
@@ -41,20 +43,12 @@
  * against what a guest notices.
  */
 #define BATCH_NS 100000u
+/* Data that is asked for in one go: what is in the page cache is copied at once. */
+#define BATCH_BYTES KIB(128)
 
-struct blk {
-	struct virtio_device virtio;
-	struct virtio_blk_config config;
-	struct blk_file file;
-	char *name;
-	char id[VIRTIO_BLK_ID_BYTES]; /* NUL-padded, not NUL-ended */
-	struct log_limit
-		host_limit;	  /* not the driver's: a guest must not hide what the host says */
-	struct virtq_chain chain; /* the request in hand; too big for the stack */
-};
-
-/* A request whose framing was checked; data are the part without header and status. */
+/* A request in hand: its framing was checked; data are the part without header and status. */
 struct blk_request {
+	struct blk_io io; /* the operation of the host's that is under way for it */
 	struct virtio_blk_outhdr header;
 	struct iovec *data_out;
 	unsigned int nr_out;
@@ -63,6 +57,26 @@ struct blk_request {
 	unsigned int nr_in;
 	uint64_t in_bytes;
 	struct iovec status;
+	uint64_t written; /* data for the guest, if all goes well */
+	bool is_change;	  /* of the disk */
+	struct virtio_blk_discard_write_zeroes ranges[DISCARD_RANGES_MAX];
+	unsigned int nr_ranges, next_range;
+	struct virtq_chain chain;
+};
+
+struct blk {
+	struct virtio_device virtio;
+	struct virtio_blk_config config;
+	struct blk_disk disk;
+	struct event_watch watch; /* of the disk's ring */
+	char *name;
+	char id[VIRTIO_BLK_ID_BYTES]; /* NUL-padded, not NUL-ended */
+	struct log_limit
+		host_limit; /* not the driver's: a guest must not hide what the host says */
+	/* The last one freed is the next one used: memory that was never needed stays untouched. */
+	struct blk_request *free[BLK_DISK_IOS_MAX];
+	unsigned int nr_free;
+	struct blk_request requests[BLK_DISK_IOS_MAX];
 };
 
 static uint8_t status_of(int err)
@@ -101,72 +115,79 @@ static int host_result(struct blk *blk, int err)
 	return err;
 }
 
-static int do_read(struct blk *blk, const struct blk_request *req, uint64_t *ret_written)
+/* The request is over: the guest gets its status, and how much data it got. */
+static void request_end(struct blk *blk, struct blk_request *req, int err)
 {
-	uint64_t offset;
-	int err = data_range(blk, req->header.sector, req->in_bytes, &offset);
+	const uint8_t status = status_of(err);
 
-	if (!err)
-		err = host_result(blk, blk_file_read(&blk->file, req->data_in, req->nr_in, offset));
-	if (!err)
-		*ret_written = req->in_bytes;
-	return err;
+	blk->free[blk->nr_free++] = req;
+	/* A driver that broke the rules gets no more answers. */
+	if (!virtio_is_running(&blk->virtio))
+		return;
+	iov_from_buf(&req->status, 1, 0, &status, sizeof(status));
+	virtqueue_push(&blk->virtio.queues[0], req->chain.head,
+		       (uint32_t)(err ? 0 : req->written) + sizeof(status));
 }
 
-/*
- * A driver that did not accept FLUSH has no way to ask for stable storage, so each change is
- * stable before it is answered. virtio 1.2, 5.2.6.2.
- */
-static int make_stable(struct blk *blk)
+static void begin_read(struct blk *blk, struct blk_request *req)
 {
-	if (virtio_has_feature(&blk->virtio, VIRTIO_BLK_F_FLUSH))
-		return 0;
-	return host_result(blk, blk_file_flush(&blk->file));
+	struct blk_io *io = &req->io;
+	int err = data_range(blk, req->header.sector, req->in_bytes, &io->offset);
+
+	if (err) {
+		request_end(blk, req, err);
+		return;
+	}
+	io->kind = BLK_IO_READ;
+	io->iov = req->data_in;
+	io->nr_iov = req->nr_in;
+	req->written = req->in_bytes;
+	blk_disk_start(&blk->disk, io);
 }
 
-static int do_write(struct blk *blk, const struct blk_request *req, uint64_t *ret_written)
+static void begin_write(struct blk *blk, struct blk_request *req)
 {
-	uint64_t offset;
-	int err = data_range(blk, req->header.sector, req->out_bytes, &offset);
+	struct blk_io *io = &req->io;
+	int err = data_range(blk, req->header.sector, req->out_bytes, &io->offset);
 
-	(void)ret_written;
-	if (blk->file.read_only)
-		return -EROFS;
-	if (!err)
-		err = host_result(blk,
-				  blk_file_write(&blk->file, req->data_out, req->nr_out, offset));
-	return err ? err : make_stable(blk);
+	if (err || blk->disk.file.read_only) {
+		request_end(blk, req, -EIO);
+		return;
+	}
+	io->kind = BLK_IO_WRITE;
+	io->iov = req->data_out;
+	io->nr_iov = req->nr_out;
+	req->is_change = true;
+	blk_disk_start(&blk->disk, io);
 }
 
-static int do_flush(struct blk *blk, const struct blk_request *req, uint64_t *ret_written)
+static void begin_flush(struct blk *blk, struct blk_request *req)
 {
-	(void)req;
-	(void)ret_written;
-	return host_result(blk, blk_file_flush(&blk->file));
+	req->io = (struct blk_io){.kind = BLK_IO_FLUSH};
+	blk_disk_start(&blk->disk, &req->io);
 }
 
-static int do_get_id(struct blk *blk, const struct blk_request *req, uint64_t *ret_written)
+static void get_id(struct blk *blk, struct blk_request *req)
 {
-	*ret_written = iov_from_buf(req->data_in, req->nr_in, 0, blk->id, sizeof(blk->id));
-	return 0;
+	req->written = iov_from_buf(req->data_in, req->nr_in, 0, blk->id, sizeof(blk->id));
+	request_end(blk, req, 0);
 }
 
 /* Copies the ranges of DISCARD or WRITE_ZEROES and checks all before any is touched. */
-static int load_ranges(const struct blk *blk, const struct blk_request *req,
-		       struct virtio_blk_discard_write_zeroes *ret_ranges, unsigned int *ret_nr)
+static int load_ranges(const struct blk *blk, struct blk_request *req)
 {
 	const bool discard = req->header.type == VIRTIO_BLK_T_DISCARD;
 	const unsigned int nr_max = discard ? DISCARD_RANGES_MAX : ZEROES_RANGES_MAX;
 	const uint32_t sectors_max = discard ? DISCARD_SECTORS_MAX : ZEROES_SECTORS_MAX;
 	const uint32_t flags = discard ? 0 : VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP;
-	uint64_t nr = req->out_bytes / sizeof(*ret_ranges);
+	uint64_t nr = req->out_bytes / sizeof(*req->ranges);
 	unsigned int i;
 
-	if (req->out_bytes % sizeof(*ret_ranges) || !nr || nr > nr_max)
+	if (req->out_bytes % sizeof(*req->ranges) || !nr || nr > nr_max)
 		return -EINVAL;
-	iov_to_buf(req->data_out, req->nr_out, 0, ret_ranges, req->out_bytes);
+	iov_to_buf(req->data_out, req->nr_out, 0, req->ranges, req->out_bytes);
 	for (i = 0; i < nr; i++) {
-		const struct virtio_blk_discard_write_zeroes *range = &ret_ranges[i];
+		const struct virtio_blk_discard_write_zeroes *range = &req->ranges[i];
 
 		/* virtio 1.2, 5.2.6.2: unknown flags, and UNMAP for DISCARD, are UNSUPP. */
 		if (range->flags & ~flags)
@@ -175,57 +196,91 @@ static int load_ranges(const struct blk *blk, const struct blk_request *req,
 		    !in_disk(blk, range->sector, range->num_sectors))
 			return -EINVAL;
 	}
-	*ret_nr = (unsigned int)nr;
+	req->nr_ranges = (unsigned int)nr;
 	return 0;
 }
 
-/* DISCARD and WRITE_ZEROES. */
-static int do_ranges(struct blk *blk, const struct blk_request *req, uint64_t *ret_written)
+static void begin_range(struct blk *blk, struct blk_request *req)
 {
-	const bool discard = req->header.type == VIRTIO_BLK_T_DISCARD;
-	struct virtio_blk_discard_write_zeroes ranges[DISCARD_RANGES_MAX];
-	unsigned int i, nr;
-	int err;
+	const struct virtio_blk_discard_write_zeroes *range = &req->ranges[req->next_range++];
 
-	(void)ret_written;
-	if (blk->file.read_only)
-		return -EROFS;
-	if (!virtio_has_feature(&blk->virtio,
-				discard ? VIRTIO_BLK_F_DISCARD : VIRTIO_BLK_F_WRITE_ZEROES))
-		return -EOPNOTSUPP;
-	err = load_ranges(blk, req, ranges, &nr);
-	for (i = 0; !err && i < nr; i++) {
-		const uint64_t offset = ranges[i].sector << SECTOR_SHIFT;
-		const uint64_t len = (uint64_t)ranges[i].num_sectors << SECTOR_SHIFT;
-
-		if (!len)
-			continue;
-		if (discard)
-			err = blk_file_discard(&blk->file, offset, len);
-		else
-			err = blk_file_write_zeroes(&blk->file, offset, len, ranges[i].flags);
-		host_result(blk, err);
-	}
-	return err ? err : make_stable(blk);
+	req->io = (struct blk_io){.kind = req->header.type == VIRTIO_BLK_T_DISCARD ? BLK_IO_DISCARD
+										   : BLK_IO_ZEROES,
+				  .offset = range->sector << SECTOR_SHIFT,
+				  .len = (uint64_t)range->num_sectors << SECTOR_SHIFT,
+				  .unmap = range->flags};
+	blk_disk_start(&blk->disk, &req->io);
 }
 
-/* Does a request; 0 or -errno, and how much data went to the guest. */
-static int request_run(struct blk *blk, const struct blk_request *req, uint64_t *ret_written)
+/* The operation that was under way is done: the next one that the request needs, or its end. */
+static void request_next(struct blk *blk, struct blk_request *req)
 {
+	const int err = host_result(blk, req->io.err);
+
+	while (req->next_range < req->nr_ranges && !req->ranges[req->next_range].num_sectors)
+		req->next_range++;
+	if (err) {
+		request_end(blk, req, err);
+	} else if (req->next_range < req->nr_ranges) {
+		begin_range(blk, req);
+	} else if (req->is_change && !virtio_has_feature(&blk->virtio, VIRTIO_BLK_F_FLUSH)) {
+		/*
+		 * A driver that did not accept FLUSH has no way to ask for stable storage, so each
+		 * change is stable before it is answered. virtio 1.2, 5.2.6.2.
+		 */
+		req->is_change = false;
+		begin_flush(blk, req);
+	} else {
+		request_end(blk, req, 0);
+	}
+}
+
+/* DISCARD and WRITE_ZEROES. */
+static void begin_ranges(struct blk *blk, struct blk_request *req)
+{
+	const bool discard = req->header.type == VIRTIO_BLK_T_DISCARD;
+	int err;
+
+	if (blk->disk.file.read_only)
+		err = -EROFS;
+	else if (!virtio_has_feature(&blk->virtio,
+				     discard ? VIRTIO_BLK_F_DISCARD : VIRTIO_BLK_F_WRITE_ZEROES))
+		err = -EOPNOTSUPP;
+	else
+		err = load_ranges(blk, req);
+	if (err) {
+		request_end(blk, req, err);
+		return;
+	}
+	req->is_change = true;
+	request_next(blk, req);
+}
+
+static void request_begin(struct blk *blk, struct blk_request *req)
+{
+	req->io = (struct blk_io){0};
+	req->written = 0;
+	req->is_change = false;
+	req->nr_ranges = req->next_range = 0;
 	switch (req->header.type) {
 	case VIRTIO_BLK_T_IN:
-		return do_read(blk, req, ret_written);
+		begin_read(blk, req);
+		break;
 	case VIRTIO_BLK_T_OUT:
-		return do_write(blk, req, ret_written);
+		begin_write(blk, req);
+		break;
 	case VIRTIO_BLK_T_FLUSH:
-		return do_flush(blk, req, ret_written);
+		begin_flush(blk, req);
+		break;
 	case VIRTIO_BLK_T_GET_ID:
-		return do_get_id(blk, req, ret_written);
+		get_id(blk, req);
+		break;
 	case VIRTIO_BLK_T_DISCARD:
 	case VIRTIO_BLK_T_WRITE_ZEROES:
-		return do_ranges(blk, req, ret_written);
+		begin_ranges(blk, req);
+		break;
 	default:
-		return -EOPNOTSUPP;
+		request_end(blk, req, -EOPNOTSUPP);
 	}
 }
 
@@ -233,10 +288,10 @@ static int request_run(struct blk *blk, const struct blk_request *req, uint64_t 
  * Takes a chain apart: header, the first 16 readable bytes; status, the last writable one; data
  * between. The driver may cut it into descriptors as it likes (virtio 1.2, 2.7.4).
  */
-static int request_parse(struct virtq_chain *chain, struct blk_request *ret_req)
+static int request_parse(struct blk_request *req)
 {
+	struct virtq_chain *chain = &req->chain;
 	struct iovec *readable = chain->iov, *writable = chain->iov + chain->nr_readable;
-	struct blk_request *req = ret_req;
 
 	if (chain->readable_bytes < sizeof(req->header) || !chain->writable_bytes)
 		return -EPROTO;
@@ -252,49 +307,117 @@ static int request_parse(struct virtq_chain *chain, struct blk_request *ret_req)
 	return 0;
 }
 
-/* Serves one request. False if there was none, or a broken one. */
-static bool blk_serve_one(struct blk *blk)
+/* Takes requests until there is enough to do. False: there was none. */
+static bool blk_begin(struct blk *blk)
 {
 	struct virtio_device *virtio = &blk->virtio;
-	struct virtqueue *queue = &virtio->queues[0];
-	struct blk_request req;
-	uint64_t written = 0;
-	uint8_t status;
-	int ret;
+	uint64_t bytes = 0;
+	bool any = false;
 
-	ret = virtqueue_pop(queue, &blk->chain);
-	if (ret < 0)
-		virtio_broken(virtio, "bad descriptor chain");
-	if (ret <= 0)
-		return false;
-	if (request_parse(&blk->chain, &req)) {
-		virtio_broken(virtio, "request without header or status");
-		return false;
+	while (blk->nr_free && !blk->disk.done.first && bytes < BATCH_BYTES) {
+		struct blk_request *req = blk->free[blk->nr_free - 1];
+		int ret = virtqueue_pop(&virtio->queues[0], &req->chain);
+
+		if (ret < 0)
+			virtio_broken(virtio, "bad descriptor chain");
+		if (ret <= 0)
+			break;
+		if (request_parse(req)) {
+			virtio_broken(virtio, "request without header or status");
+			break;
+		}
+		blk->nr_free--;
+		bytes += req->in_bytes + req->out_bytes;
+		request_begin(blk, req);
+		any = true;
 	}
-	status = status_of(request_run(blk, &req, &written));
-	iov_from_buf(&req.status, 1, 0, &status, sizeof(status));
-	virtqueue_push(queue, blk->chain.head, (uint32_t)written + sizeof(status));
-	return true;
+	blk_disk_submit(&blk->disk);
+	return any;
+}
+
+/* Goes on with requests whose operation is done. False: there was none. */
+static bool blk_go_on(struct blk *blk)
+{
+	struct blk_io *io;
+	bool any = false;
+
+	while ((io = blk_disk_take(&blk->disk))) {
+		request_next(blk, container_of(io, struct blk_request, io));
+		any = true;
+	}
+	blk_disk_submit(&blk->disk);
+	return any;
+}
+
+/* Where no request is free, those that get done bring us back here, and no kick needs to. */
+static bool blk_is_idle(struct blk *blk)
+{
+	return !blk->nr_free || !virtqueue_want_kicks(&blk->virtio.queues[0], true);
+}
+
+static void blk_serve(struct blk *blk)
+{
+	uint64_t end = clock_now_ns() + BATCH_NS;
+	bool busy;
+
+	virtqueue_want_kicks(&blk->virtio.queues[0], false);
+	do {
+		busy = blk_begin(blk);
+		busy |= blk_go_on(blk);
+		if (!busy && blk_is_idle(blk)) {
+			virtio_notify(&blk->virtio, 0);
+			return;
+		}
+	} while (clock_now_ns() < end);
+	virtio_notify(&blk->virtio, 0);
+	virtio_kick_again(&blk->virtio, 0);
 }
 
 static void blk_kick(struct virtio_device *virtio, unsigned int index)
 {
-	struct blk *blk = container_of(virtio, struct blk, virtio);
-	struct virtqueue *queue = &virtio->queues[index];
-	uint64_t end = clock_now_ns() + BATCH_NS;
-
-	virtqueue_want_kicks(queue, false);
-	do {
-		if (!blk_serve_one(blk) && !virtqueue_want_kicks(queue, true)) {
-			virtio_notify(virtio, index);
-			return;
-		}
-	} while (clock_now_ns() < end);
-	virtio_notify(virtio, index);
-	virtio_kick_again(virtio, index);
+	(void)index;
+	blk_serve(container_of(virtio, struct blk, virtio));
 }
 
-static const struct virtio_ops blk_ops = {.kick = blk_kick};
+/* The ring has results. */
+static void blk_ready(void *ctx, uint32_t events)
+{
+	struct blk *blk = ctx;
+
+	(void)events;
+	if (virtio_is_running(&blk->virtio))
+		blk_serve(blk);
+	else /* a driver that broke the rules and has not reset the device yet */
+		blk_go_on(blk);
+}
+
+static void free_all_requests(struct blk *blk)
+{
+	for (blk->nr_free = 0; blk->nr_free < ARRAY_SIZE(blk->free); blk->nr_free++)
+		blk->free[blk->nr_free] = &blk->requests[blk->nr_free];
+}
+
+/*
+ * A reset. Once the driver's write to the status register is over, guest memory is the driver's
+ * again: Linux's does not wait for the status to read 0 (virtio 1.2, 2.4.1 lets it). So what is
+ * under way comes to its end now, and the vCPU waits as long as the host's disk takes.
+ */
+static void blk_stop(struct virtio_device *virtio)
+{
+	struct blk *blk = container_of(virtio, struct blk, virtio);
+
+	blk_disk_drain(&blk->disk);
+	free_all_requests(blk);
+}
+
+void blk_end(struct blk *blk)
+{
+	pthread_mutex_lock(&blk->virtio.device.lock);
+	blk_stop(&blk->virtio);
+	pthread_mutex_unlock(&blk->virtio.device.lock);
+}
+
+static const struct virtio_ops blk_ops = {.stop = blk_stop, .kick = blk_kick};
 
 /* What the driver is told of the disk. virtio 1.2, 5.2.3 and 5.2.4. */
 static void blk_describe(struct blk *blk)
@@ -309,30 +432,40 @@ static void blk_describe(struct blk *blk)
 	virtio->config_size = sizeof(*config);
 	virtio->features = 1ull << VIRTIO_BLK_F_SEG_MAX | 1ull << VIRTIO_BLK_F_SIZE_MAX |
 			   1ull << VIRTIO_BLK_F_BLK_SIZE | 1ull << VIRTIO_BLK_F_FLUSH;
-	config->capacity = blk->file.size >> SECTOR_SHIFT;
+	config->capacity = blk->disk.file.size >> SECTOR_SHIFT;
 	config->seg_max = SEG_MAX;
 	config->size_max = SIZE_MAX_BYTES;
-	config->blk_size = blk->file.block_size;
-	if (blk->file.read_only) {
+	config->blk_size = blk->disk.file.block_size;
+	if (blk->disk.file.read_only) {
 		virtio->features |= 1ull << VIRTIO_BLK_F_RO;
 		return;
 	}
 	virtio->features |= 1ull << VIRTIO_BLK_F_WRITE_ZEROES;
 	config->max_write_zeroes_sectors = ZEROES_SECTORS_MAX;
 	config->max_write_zeroes_seg = ZEROES_RANGES_MAX;
-	config->write_zeroes_may_unmap = blk->file.can_discard;
-	if (blk->file.can_discard) {
+	config->write_zeroes_may_unmap = blk->disk.file.can_discard;
+	if (blk->disk.file.can_discard) {
 		virtio->features |= 1ull << VIRTIO_BLK_F_DISCARD;
 		config->max_discard_sectors = DISCARD_SECTORS_MAX;
 		config->max_discard_seg = DISCARD_RANGES_MAX;
 		config->discard_sector_alignment =
-			MAX(DISCARD_ALIGNMENT, blk->file.block_size) / SECTOR_SIZE;
+			MAX(DISCARD_ALIGNMENT, blk->disk.file.block_size) / SECTOR_SIZE;
 	}
+}
+
+static int blk_watch(struct blk *blk, struct event_loop *loop)
+{
+	blk->watch = (struct event_watch){.fd = blk_disk_fd(&blk->disk),
+					  .fn = blk_ready,
+					  .ctx = blk,
+					  .lock = &blk->virtio.device.lock};
+	return blk->watch.fd < 0 ? 0 : event_loop_add(loop, &blk->watch, EPOLLIN);
 }
 
 int blk_create(struct blk_file *file, const char *id, const struct guest_mem *mem,
 	       struct event_loop *loop, struct blk **ret_blk)
 {
+	const bool is_async = file->is_async;
 	struct blk *blk = calloc(1, sizeof(*blk));
 	int err;
 
@@ -340,12 +473,19 @@ int blk_create(struct blk_file *file, const char *id, const struct guest_mem *me
 		blk_file_close(file);
 		return -ENOMEM;
 	}
-	blk->file = *file;
-	file->fd = -1;
+	err = blk_disk_init(&blk->disk, file);
+	if (err && is_async)
+		log_info("disk \"%s\": io_uring: %s; while the disk is waited for, so is all else "
+			 "of "
+			 "the VM's I/O",
+			 id, strerror(-err));
 	memcpy(blk->id, id, strnlen(id, sizeof(blk->id)));
+	free_all_requests(blk);
 	blk_describe(blk);
 	blk->name = strdup(id);
 	err = blk->name ? virtio_init(&blk->virtio, blk->name, mem, loop) : -ENOMEM;
+	if (!err)
+		err = blk_watch(blk, loop);
 	if (err) {
 		blk_destroy(blk);
 		return err;
@@ -358,10 +498,16 @@ void blk_destroy(struct blk *blk)
 {
 	if (!blk)
 		return;
+	event_loop_remove(blk->virtio.loop, &blk->watch);
 	virtio_fini(&blk->virtio);
-	blk_file_close(&blk->file);
+	blk_disk_fini(&blk->disk);
 	free(blk->name);
 	free(blk);
+}
+
+int blk_ring(const struct blk *blk)
+{
+	return blk_disk_fd(&blk->disk);
 }
 
 struct virtio_device *blk_virtio(struct blk *blk)

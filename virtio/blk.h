@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * virtio-blk: requests from one queue to one disk. virtio 1.2, 5.2. Protocol only; the host
- * side is blk_file.h.
+ * side is blk_disk.h.
  *
- * Silent, but for rate-limited lines about a driver or a host that fails. Requests are served on
- * the loop thread.
+ * Silent, but for rate-limited lines about a driver or a host that fails, and where io_uring is
+ * missing (--verbose). Requests are served on the loop thread, many at once, and answered in the
+ * order in which they get done.
  */
 #ifndef HUSK_VIRTIO_BLK_H
 #define HUSK_VIRTIO_BLK_H
@@ -24,5 +25,12 @@ int blk_create(struct blk_file *file, const char *id, const struct guest_mem *me
 void blk_destroy(struct blk *blk);
 
 struct virtio_device *blk_virtio(struct blk *blk);
+/*
+ * Waits until no request is under way, and starts no more: the disk may then be closed, and given to
+ * others, while a guest still runs. Makes no call but poll.
+ */
+void blk_end(struct blk *blk);
+/* The descriptor of its ring; -1: it has none. */
+int blk_ring(const struct blk *blk);
 
 #endif

@@ -5,19 +5,17 @@
 #include <fcntl.h>
 #include <linux/falloc.h>
 #include <linux/fs.h>
+#include <linux/magic.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "util.h"
 
 #define SECTOR_SIZE 512u
-
-/* What write_zeroes writes at once where the file system cannot do it by itself. */
-#define ZEROES_PAGE 4096u
-#define ZEROES_PAGES 64u
 
 static int open_failed(const char *path, bool read_only, int err)
 {
@@ -100,6 +98,30 @@ static bool file_can_discard(const struct blk_file *file)
 	       errno == EINVAL;
 }
 
+/*
+ * Opens the disk once more, for a ring. Where that does not work, or leads to another file, there
+ * is none: the disk is as good without.
+ */
+static void file_open_async(struct blk_file *file, const char *path)
+{
+	const int flags = (file->read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NOCTTY;
+	cleanup_fd int fd = -1;
+	struct stat st, again;
+	struct statfs fs;
+
+	if (fstatfs(file->fd, &fs) || fstat(file->fd, &st) ||
+	    (S_ISREG(st.st_mode) && (fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC)))
+		return;
+	fd = open(path, flags | O_NONBLOCK);
+	if (fd < 0 || fstat(fd, &again) || again.st_dev != st.st_dev || again.st_ino != st.st_ino)
+		return;
+	/* In a ring, a file that is O_NONBLOCK gives EAGAIN instead of being waited for. */
+	if (fcntl(fd, F_SETFL, 0))
+		return;
+	file->async_fd = steal_fd(&fd);
+	file->is_async = true;
+}
+
 int blk_file_open(struct blk_file *ret_file, const char *path, bool read_only)
 {
 	/* O_NONBLOCK: a FIFO would wait for its other end. It means nothing to a disk. */
@@ -117,107 +139,21 @@ int blk_file_open(struct blk_file *ret_file, const char *path, bool read_only)
 	if (flock(fd, (read_only ? LOCK_SH : LOCK_EX) | LOCK_NB))
 		return lock_failed(path, errno);
 	file.can_discard = file_can_discard(&file);
+	file_open_async(&file, path);
 	*ret_file = file;
 	steal_fd(&fd);
 	return 0;
 }
 
+void blk_file_close_async(struct blk_file *file)
+{
+	if (file->is_async)
+		close_fd_ptr(&file->async_fd);
+	file->is_async = false;
+}
+
 void blk_file_close(struct blk_file *file)
 {
 	close_fd_ptr(&file->fd);
-}
-
-typedef ssize_t transfer_fn(int fd, const struct iovec *iov, int nr, off_t offset);
-
-static int file_transfer(const struct blk_file *file, transfer_fn *transfer, struct iovec *iov,
-			 unsigned int nr, uint64_t offset)
-{
-	while (nr) {
-		ssize_t ret = transfer(file->fd, iov, (int)nr, (off_t)offset);
-		size_t done = (size_t)ret;
-
-		if (ret < 0 && errno == EINTR)
-			continue;
-		if (ret < 0)
-			return -errno;
-		/* The end of the file, where once was data. */
-		if (!ret)
-			return -EIO;
-		offset += done;
-		for (; nr && done >= iov->iov_len; iov++, nr--)
-			done -= iov->iov_len;
-		if (nr) {
-			iov->iov_base = (char *)iov->iov_base + done;
-			iov->iov_len -= done;
-		}
-	}
-	return 0;
-}
-
-int blk_file_read(const struct blk_file *file, struct iovec *iov, unsigned int nr, uint64_t offset)
-{
-	return file_transfer(file, preadv, iov, nr, offset);
-}
-
-int blk_file_write(const struct blk_file *file, struct iovec *iov, unsigned int nr, uint64_t offset)
-{
-	return file_transfer(file, pwritev, iov, nr, offset);
-}
-
-int blk_file_flush(struct blk_file *file)
-{
-	/* Nothing of it is unwritten, and the filters let it be read only. */
-	if (file->read_only)
-		return 0;
-	while (!file->flush_error && fdatasync(file->fd))
-		if (errno != EINTR)
-			file->flush_error = -errno;
-	return file->flush_error;
-}
-
-static int file_allocate(const struct blk_file *file, int mode, uint64_t offset, uint64_t len)
-{
-	while (fallocate(file->fd, mode | FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)len))
-		if (errno != EINTR)
-			return -errno;
-	return 0;
-}
-
-int blk_file_discard(const struct blk_file *file, uint64_t offset, uint64_t len)
-{
-	return file_allocate(file, FALLOC_FL_PUNCH_HOLE, offset, len);
-}
-
-static int file_fill_zeroes(const struct blk_file *file, uint64_t offset, uint64_t len)
-{
-	static char page[ZEROES_PAGE];
-	struct iovec iov[ZEROES_PAGES];
-	int err = 0;
-
-	while (len && !err) {
-		uint64_t part = 0;
-		unsigned int nr;
-
-		for (nr = 0; nr < ZEROES_PAGES && part < len; nr++) {
-			iov[nr] = (struct iovec){page, MIN(ZEROES_PAGE, len - part)};
-			part += iov[nr].iov_len;
-		}
-		err = blk_file_write(file, iov, nr, offset);
-		offset += part;
-		len -= part;
-	}
-	return err;
-}
-
-int blk_file_write_zeroes(const struct blk_file *file, uint64_t offset, uint64_t len, bool unmap)
-{
-	int err = -EOPNOTSUPP;
-
-	if (unmap)
-		err = file_allocate(file, FALLOC_FL_PUNCH_HOLE, offset, len);
-	if (err == -EOPNOTSUPP)
-		err = file_allocate(file, FALLOC_FL_ZERO_RANGE, offset, len);
-	if (err == -EOPNOTSUPP)
-		err = file_fill_zeroes(file, offset, len);
-	return err;
+	blk_file_close_async(file);
 }

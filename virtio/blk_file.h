@@ -2,23 +2,29 @@
 /*
  * A disk on the host: a raw image file or a block device.
  *
- * blk_file_open logs its failure, once; the rest is silent. Offsets and lengths are bytes and
- * lie inside the disk: the caller has checked them.
+ * blk_file_open logs its failure, once; the rest is silent. What is done with an open disk is in
+ * blk_disk.h.
  */
 #ifndef HUSK_VIRTIO_BLK_FILE_H
 #define HUSK_VIRTIO_BLK_FILE_H
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <sys/uio.h>
 
 struct blk_file {
 	int fd;
 	bool read_only;
 	bool can_discard;    /* punching holes works here */
-	int flush_error;     /* 0, or the -errno of a flush that failed: it stays */
 	uint64_t size;	     /* bytes, a multiple of 512 */
 	uint32_t block_size; /* logical block size, 512 or more */
+	/*
+	 * Whether I/O may wait for something, so that it is worth a ring (blk_ring.h); not where
+	 * the file is in memory. The ring gets a descriptor of its own that does not hold the lock:
+	 * the kernel takes a ring apart some 25 ms after its process has ended, and the lock is to
+	 * be free at once.
+	 */
+	bool is_async;
+	int async_fd; /* only if is_async */
 };
 
 /*
@@ -30,22 +36,7 @@ struct blk_file {
 int blk_file_open(struct blk_file *ret_file, const char *path, bool read_only);
 /* Takes a closed one (fd -1), too. */
 void blk_file_close(struct blk_file *file);
-
-/*
- * All or nothing: 0, or -errno (-EIO for a read past the end of a file that was truncated
- * under the VM). `iov` may be changed.
- */
-int blk_file_read(const struct blk_file *file, struct iovec *iov, unsigned int nr, uint64_t offset);
-int blk_file_write(const struct blk_file *file, struct iovec *iov, unsigned int nr,
-		   uint64_t offset);
-/*
- * Everything written before is on stable storage when this returns 0. The kernel tells of data it
- * could not write only once, and drops it: so after a failure this fails for ever.
- */
-int blk_file_flush(struct blk_file *file);
-/* The range may give its space back and then reads as zeroes. */
-int blk_file_discard(const struct blk_file *file, uint64_t offset, uint64_t len);
-/* The range reads as zeroes; with `unmap` it may give its space back. */
-int blk_file_write_zeroes(const struct blk_file *file, uint64_t offset, uint64_t len, bool unmap);
+/* Closes the ring's descriptor. */
+void blk_file_close_async(struct blk_file *file);
 
 #endif

@@ -249,8 +249,11 @@ static int create_drive(struct machine *machine, unsigned int number)
 	seccomp_fds_add(&machine->fds, file->read_only ? SECCOMP_FD_DISK_RO : SECCOMP_FD_DISK,
 			file->fd, file->size, drive->id);
 	err = blk_create(file, drive->id, &machine->mem, &machine->loop, &machine->blks[number]);
-	if (!err)
+	if (!err) {
+		seccomp_fds_add(&machine->fds, SECCOMP_FD_RING, blk_ring(machine->blks[number]), 0,
+				drive->id);
 		err = add_virtio(machine, blk_virtio(machine->blks[number]));
+	}
 	if (err)
 		log_error("cannot set up disk \"%s\": %s", drive->path, strerror(-err));
 	return err;
@@ -637,6 +640,9 @@ void machine_end(struct machine *machine, int status)
 			log_error("--metrics: cannot write \"%s\": %s", config->metrics,
 				  strerror(-err));
 	}
+	for (i = 0; i < CONFIG_DRIVES_MAX; i++)
+		if (machine->blks[i])
+			blk_end(machine->blks[i]);
 	for (i = 0; i < fds->nr; i++)
 		if (is_awaited(fds->fds[i].use))
 			close(fds->fds[i].fd);

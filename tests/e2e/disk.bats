@@ -70,11 +70,14 @@ setup() {
 	[ "$(du -k "$disk" | cut -f 1)" -lt 1000 ]
 }
 
+# In memory, where a disk has no ring: nobody can trace what a ring does (tests/faults/powercut.bats has that).
 @test "a flush of the guest is an fdatasync of the host" {
-	truncate -s 4M "$disk"
+	memory=$(mktemp /dev/shm/husk-XXXXXX)
+	truncate -s 4M "$memory"
 	run -0 timeout 100 strace -f -y -e trace=fdatasync -o "$BATS_TEST_TMPDIR/trace" \
-		"$HUSK" run -d "$disk" -- sh -c 'for i in 1 2 3 4 5; do dd if=/dev/zero of=/dev/vdb bs=4k count=1 conv=fsync 2>/dev/null; done'
-	[ "$(grep -c "fdatasync(.*disk.img" "$BATS_TEST_TMPDIR/trace")" -ge 5 ]
+		"$HUSK" run -d "$memory" -- sh -c 'for i in 1 2 3 4 5; do dd if=/dev/zero of=/dev/vdb bs=4k count=1 conv=fsync 2>/dev/null; done'
+	rm "$memory"
+	[ "$(grep -c "fdatasync(.*$memory" "$BATS_TEST_TMPDIR/trace")" -ge 5 ]
 }
 
 @test "several drives, in order, with their names" {

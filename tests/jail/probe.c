@@ -90,9 +90,10 @@ static int find_fd(const char *name)
 		[SECCOMP_FD_INPUT] = "input",	  [SECCOMP_FD_OUTPUT] = "output",
 		[SECCOMP_FD_LOG] = "log",	  [SECCOMP_FD_TERMINAL] = "terminal",
 		[SECCOMP_FD_DISK_RO] = "disk-ro", [SECCOMP_FD_DISK] = "disk",
-		[SECCOMP_FD_TAP] = "tap",	  [SECCOMP_FD_SOCKET] = "socket",
-		[SECCOMP_FD_PROCESS] = "process", [SECCOMP_FD_SIGNALS] = "signals",
-		[SECCOMP_FD_VERDICT] = "verdict", [SECCOMP_FD_STATS] = "stats"};
+		[SECCOMP_FD_RING] = "ring",	  [SECCOMP_FD_TAP] = "tap",
+		[SECCOMP_FD_SOCKET] = "socket",	  [SECCOMP_FD_PROCESS] = "process",
+		[SECCOMP_FD_SIGNALS] = "signals", [SECCOMP_FD_VERDICT] = "verdict",
+		[SECCOMP_FD_STATS] = "stats"};
 	unsigned int i;
 
 	for (i = 0; i < fds.nr; i++)

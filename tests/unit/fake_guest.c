@@ -5,6 +5,7 @@
 #include <linux/virtio_config.h>
 #include <linux/virtio_mmio.h>
 #include <linux/virtio_ring.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -366,6 +367,14 @@ unsigned int fake_run(struct fake_guest *guest)
 		FAKE_CHECK(++served < FAKE_RUN_MAX);
 	}
 	return served;
+}
+
+void fake_wait(struct fake_guest *guest)
+{
+	struct pollfd loop = {.fd = guest->loop.epoll_fd, .events = POLLIN};
+
+	FAKE_CHECK(poll(&loop, 1, 10000) == 1);
+	fake_run(guest);
 }
 
 uint64_t fake_irqs(struct fake_guest *guest)

@@ -128,6 +128,8 @@ uint16_t *fake_avail_event(struct fake_guest *guest, const struct fake_queue *qu
 void fake_kick(struct fake_guest *guest, unsigned int index);
 /* Serves ready watches of the loop on this thread until none is ready; the number served. */
 unsigned int fake_run(struct fake_guest *guest);
+/* The same, once there is one to serve; dies if there is none for ten seconds. */
+void fake_wait(struct fake_guest *guest);
 /* Interrupts since the last call. */
 uint64_t fake_irqs(struct fake_guest *guest);
 

@@ -451,15 +451,17 @@ static void the_same_head_twice(void **state)
 		{f->header, 16, false}, {f->data, SECTOR, true}, {f->status, 1, true}};
 	uint16_t head, used;
 	uint32_t len;
+	int i;
 
 	set_header(f, VIRTIO_BLK_T_IN, 0);
 	head = fake_add(&f->guest, f->queue, bufs, 3);
 	fake_publish(&f->guest, f->queue, head);
 	fake_kick(&f->guest, 0);
-	fake_run(&f->guest);
-	assert_true(fake_collect(&f->guest, f->queue, &used, &len));
-	assert_true(fake_collect(&f->guest, f->queue, &used, &len));
-	assert_int_equal(used, head);
+	for (i = 0; i < 2; i++) {
+		while (!fake_collect(&f->guest, f->queue, &used, &len))
+			fake_wait(&f->guest);
+		assert_int_equal(used, head);
+	}
 	assert_running(f);
 }
 
@@ -492,30 +494,29 @@ static void data_over_the_rings(void **state)
 	}
 }
 
+/* What is the same in whatever order requests get done. */
+#define TESTS_OF_BOTH \
+	TEST(a_request_is_bounded), TEST(writes_and_reads), TEST(ranges_are_bounded), \
+		TEST(framing_is_free), TEST(data_in_the_wrong_direction), \
+		TEST(no_room_for_header_or_status), TEST(get_id_of_any_length), \
+		TEST(unknown_types_are_unsupported), TEST(image_headers_mean_nothing), \
+		TEST(truncated_under_the_vm), TEST(host_errors_become_a_status), \
+		TEST(writes_are_stable_without_flush), TEST(read_only_disk), \
+		TEST(the_same_head_twice), TEST(data_over_the_rings)
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		TESTS_OF_BOTH,
 		TEST(describes_the_disk),
 		TEST(describes_what_the_host_can_do),
-		TEST(a_request_is_bounded),
-		TEST(writes_and_reads),
-		TEST(ranges_are_bounded),
-		TEST(framing_is_free),
-		TEST(data_in_the_wrong_direction),
-		TEST(no_room_for_header_or_status),
-		TEST(get_id_of_any_length),
-		TEST(unknown_types_are_unsupported),
-		TEST(image_headers_mean_nothing),
-		TEST(truncated_under_the_vm),
-		TEST(host_errors_become_a_status),
-		TEST(writes_are_stable_without_flush),
-		TEST(read_only_disk),
 		TEST(a_full_queue_is_served),
 		TEST(kicks_are_suppressed_while_busy),
 		TEST(long_batches_are_cut),
-		TEST(the_same_head_twice),
-		TEST(data_over_the_rings),
 	};
+	const struct CMUnitTest ring_tests[] = {TESTS_OF_BOTH};
+	int failed = cmocka_run_group_tests(tests, NULL, NULL);
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	use_ring = rings_work();
+	return use_ring ? failed + cmocka_run_group_tests(ring_tests, NULL, NULL) : failed;
 }

@@ -24,6 +24,7 @@
 
 #include "blk.h"
 #include "fake_guest.h"
+#include "rings.h"
 #include "virtio_mmio.h"
 
 #define SECTOR 512u
@@ -33,6 +34,9 @@
 #define DATA_SIZE KIB(64)
 #define FEATURE(bit) (1ull << (bit))
 #define NEVER 0xee /* what stands in the status byte until the device writes it */
+
+/* Whether devices are made with a ring; a disk in memory is one that the kernel's threads serve. */
+static bool use_ring;
 
 struct fixture {
 	struct fake_guest guest;
@@ -49,8 +53,9 @@ static inline void device_create(struct fixture *f, int fd, bool read_only)
 				.read_only = read_only,
 				.can_discard = !read_only,
 				.size = DISK_SIZE,
-				.block_size = SECTOR};
-
+				.block_size = SECTOR,
+				.is_async = use_ring,
+				.async_fd = use_ring ? dup(fd) : -1};
 	struct stat st;
 
 	/* A device such as /dev/null has no size of its own. */
@@ -59,6 +64,7 @@ static inline void device_create(struct fixture *f, int fd, bool read_only)
 		file.size = (uint64_t)st.st_size;
 	assert_int_equal(blk_create(&file, "disk-id", &f->guest.mem, &f->guest.loop, &f->blk), 0);
 	assert_int_equal(file.fd, -1);
+	assert_int_equal(blk_ring(f->blk) >= 0, use_ring);
 	virtio_mmio_init(blk_virtio(f->blk), NULL);
 	fake_guest_attach(&f->guest, blk_virtio(f->blk));
 }
@@ -116,7 +122,8 @@ static inline uint8_t submit(struct fixture *f, const struct fake_buf *bufs, uns
 
 	fake_kick(&f->guest, 0);
 	fake_run(&f->guest);
-	assert_true(fake_collect(&f->guest, f->queue, &used, &f->used_len));
+	while (!fake_collect(&f->guest, f->queue, &used, &f->used_len))
+		fake_wait(&f->guest);
 	assert_int_equal(used, head);
 	assert_true(fake_irqs(&f->guest) > 0);
 	return *(uint8_t *)fake_ptr(&f->guest, f->status, 1);

@@ -21,7 +21,7 @@
 
 #include <cmocka.h>
 
-#include "blk_file.h"
+#include "blk_disk.h"
 #include "util.h"
 
 #define SECTOR 512u
@@ -295,28 +295,68 @@ static void discard_is_probed(void **state)
 }
 
 /*
- * I/O, over a disk in memory.
+ * I/O, over a disk in memory, each call made at once.
  */
 
-static struct blk_file memory_disk(void)
+static void disk_init(struct blk_disk *disk, int fd)
 {
-	struct blk_file file = {.fd = memfd_create("disk", MFD_CLOEXEC),
-				.can_discard = true,
-				.size = DISK_SIZE,
-				.block_size = SECTOR};
+	struct blk_file file = {
+		.fd = fd, .can_discard = true, .size = DISK_SIZE, .block_size = SECTOR};
 
-	assert_int_equal(ftruncate(file.fd, DISK_SIZE), 0);
-	return file;
+	assert_int_equal(blk_disk_init(disk, &file), -EOPNOTSUPP);
+	assert_int_equal(blk_disk_fd(disk), -1);
+	assert_int_equal(file.fd, -1);
+}
+
+static void memory_disk(struct blk_disk *disk)
+{
+	int fd = memfd_create("disk", MFD_CLOEXEC);
+
+	assert_int_equal(ftruncate(fd, DISK_SIZE), 0);
+	disk_init(disk, fd);
+}
+
+static int run(struct blk_disk *disk, struct blk_io io)
+{
+	io.err = 1;
+	blk_disk_start(disk, &io);
+	assert_ptr_equal(blk_disk_take(disk), &io);
+	assert_null(blk_disk_take(disk));
+	return io.err;
+}
+
+static int transfer_at(struct blk_disk *disk, enum blk_io_kind kind, struct iovec *iov,
+		       unsigned int nr, uint64_t offset)
+{
+	return run(disk, (struct blk_io){.kind = kind, .iov = iov, .nr_iov = nr, .offset = offset});
+}
+
+static int flush(struct blk_disk *disk)
+{
+	return run(disk, (struct blk_io){.kind = BLK_IO_FLUSH});
+}
+
+static int discard(struct blk_disk *disk, uint64_t offset, uint64_t len)
+{
+	return run(disk, (struct blk_io){.kind = BLK_IO_DISCARD, .offset = offset, .len = len});
+}
+
+static int zero(struct blk_disk *disk, uint64_t offset, uint64_t len, bool unmap)
+{
+	return run(disk,
+		   (struct blk_io){
+			   .kind = BLK_IO_ZEROES, .offset = offset, .len = len, .unmap = unmap});
 }
 
 static void transfers_are_whole(void **state)
 {
-	struct blk_file file = memory_disk();
+	struct blk_disk disk;
 	unsigned char out[1000], in[1000];
 	size_t i;
 	int pass;
 
 	(void)state;
+	memory_disk(&disk);
 	for (pass = 0; pass < 2; pass++) {
 		struct iovec from[] = {
 			{out, 10}, {out + 10, 300}, {out + 310, 1}, {out + 311, 689}};
@@ -325,61 +365,70 @@ static void transfers_are_whole(void **state)
 		host.short_transfers = pass == 1;
 		for (i = 0; i < sizeof(out); i++)
 			out[i] = (unsigned char)(i + 31 * (size_t)pass);
-		assert_int_equal(blk_file_write(&file, from, ARRAY_SIZE(from), 12345), 0);
-		assert_int_equal(blk_file_read(&file, to, ARRAY_SIZE(to), 12345), 0);
+		assert_int_equal(transfer_at(&disk, BLK_IO_WRITE, from, ARRAY_SIZE(from), 12345),
+				 0);
+		assert_int_equal(transfer_at(&disk, BLK_IO_READ, to, ARRAY_SIZE(to), 12345), 0);
 		assert_memory_equal(in, out, sizeof(in));
 	}
 	assert_true(host.calls > 20);
-	assert_int_equal(blk_file_flush(&file), 0);
-	blk_file_close(&file);
+	assert_int_equal(flush(&disk), 0);
+	blk_disk_fini(&disk);
 }
 
 static void errors_come_back(void **state)
 {
-	struct blk_file file = memory_disk();
-	struct blk_file full = {.fd = open("/dev/full", O_RDWR | O_CLOEXEC)};
-	struct blk_file closed = {.fd = -1};
+	struct blk_disk disk;
+	struct blk_disk full, closed;
 	char data[2 * SECTOR];
 	struct iovec iov = {data, sizeof(data)};
 
 	(void)state;
+	memory_disk(&disk);
+	disk_init(&full, open("/dev/full", O_RDWR | O_CLOEXEC));
+	disk_init(&closed, -1);
 	/* It ends in the middle of what is asked, then before it. */
-	assert_int_equal(ftruncate(file.fd, SECTOR), 0);
-	assert_int_equal(blk_file_read(&file, &iov, 1, 0), -EIO);
+	assert_int_equal(ftruncate(disk.file.fd, SECTOR), 0);
+	assert_int_equal(transfer_at(&disk, BLK_IO_READ, &iov, 1, 0), -EIO);
 	iov = (struct iovec){data, sizeof(data)};
-	assert_int_equal(blk_file_read(&file, &iov, 1, 4096), -EIO);
+	assert_int_equal(transfer_at(&disk, BLK_IO_READ, &iov, 1, 4096), -EIO);
 	iov = (struct iovec){data, sizeof(data)};
-	assert_int_equal(blk_file_write(&full, &iov, 1, 0), -ENOSPC);
-	assert_int_equal(blk_file_write(&closed, &iov, 1, 0), -EBADF);
-	assert_int_equal(blk_file_flush(&closed), -EBADF);
-	assert_int_equal(blk_file_discard(&closed, 0, SECTOR), -EBADF);
-	assert_int_equal(blk_file_write_zeroes(&closed, 0, SECTOR, true), -EBADF);
+	assert_int_equal(transfer_at(&full, BLK_IO_WRITE, &iov, 1, 0), -ENOSPC);
+	assert_int_equal(transfer_at(&closed, BLK_IO_WRITE, &iov, 1, 0), -EBADF);
+	assert_int_equal(flush(&closed), -EBADF);
+	/* For good. */
+	closed.file.fd = disk.file.fd;
+	assert_int_equal(flush(&closed), -EBADF);
+	closed.file.fd = -1;
+	assert_int_equal(discard(&closed, 0, SECTOR), -EBADF);
+	assert_int_equal(zero(&closed, 0, SECTOR, true), -EBADF);
 	host.fallocate_refuses = FALLOC_FL_PUNCH_HOLE;
-	assert_int_equal(blk_file_discard(&file, 0, SECTOR), -EOPNOTSUPP);
-	blk_file_close(&file);
-	blk_file_close(&full);
+	assert_int_equal(discard(&disk, 0, SECTOR), -EOPNOTSUPP);
+	blk_disk_fini(&disk);
+	blk_disk_fini(&full);
+	blk_disk_fini(&closed);
 }
 
-static void fill(const struct blk_file *file)
+static void fill(const struct blk_disk *disk)
 {
 	char data[4096];
 	uint64_t at;
 
 	memset(data, 0x5a, sizeof(data));
 	for (at = 0; at < DISK_SIZE; at += sizeof(data))
-		assert_int_equal(pwrite(file->fd, data, sizeof(data), (off_t)at), sizeof(data));
+		assert_int_equal(pwrite(disk->file.fd, data, sizeof(data), (off_t)at),
+				 sizeof(data));
 }
 
-static void assert_zeroed(const struct blk_file *file, uint64_t start, uint64_t len)
+static void assert_zeroed(const struct blk_disk *disk, uint64_t start, uint64_t len)
 {
 	unsigned char *data = malloc(DISK_SIZE);
 	struct stat st;
 	uint64_t i;
 
-	assert_int_equal(pread(file->fd, data, DISK_SIZE, 0), DISK_SIZE);
+	assert_int_equal(pread(disk->file.fd, data, DISK_SIZE, 0), DISK_SIZE);
 	for (i = 0; i < DISK_SIZE; i++)
 		assert_int_equal(data[i], i - start < len ? 0 : 0x5a);
-	assert_int_equal(fstat(file->fd, &st), 0);
+	assert_int_equal(fstat(disk->file.fd, &st), 0);
 	assert_int_equal(st.st_size, DISK_SIZE);
 	free(data);
 }
@@ -389,29 +438,29 @@ static void zeroes_by_every_way(void **state)
 {
 	static const int refused[] = {0, FALLOC_FL_PUNCH_HOLE, FALLOC_FL_ZERO_RANGE,
 				      FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE};
-	struct blk_file file = memory_disk();
+	struct blk_disk disk;
 	struct stat st;
 	size_t i;
 
 	(void)state;
+	memory_disk(&disk);
 	for (i = 0; i < 2 * ARRAY_SIZE(refused); i++) {
 		host.fallocate_refuses = refused[i / 2];
-		fill(&file);
-		assert_int_equal(
-			blk_file_write_zeroes(&file, 3 * SECTOR, 601 * KIB(1) + SECTOR, i % 2), 0);
-		assert_zeroed(&file, 3 * SECTOR, 601 * KIB(1) + SECTOR);
+		fill(&disk);
+		assert_int_equal(zero(&disk, 3 * SECTOR, 601 * KIB(1) + SECTOR, i % 2), 0);
+		assert_zeroed(&disk, 3 * SECTOR, 601 * KIB(1) + SECTOR);
 	}
 	/* The last way writes, in bounded pieces. */
 	assert_true(host.calls > 1);
 	assert_true(host.biggest <= KIB(256));
 	/* Discarded, the space is given back. */
 	host.fallocate_refuses = 0;
-	fill(&file);
-	assert_int_equal(blk_file_discard(&file, 0, DISK_SIZE), 0);
-	assert_zeroed(&file, 0, DISK_SIZE);
-	assert_int_equal(fstat(file.fd, &st), 0);
+	fill(&disk);
+	assert_int_equal(discard(&disk, 0, DISK_SIZE), 0);
+	assert_zeroed(&disk, 0, DISK_SIZE);
+	assert_int_equal(fstat(disk.file.fd, &st), 0);
 	assert_int_equal(st.st_blocks, 0);
-	blk_file_close(&file);
+	blk_disk_fini(&disk);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)

@@ -24,6 +24,7 @@
 
 #include "blk.h"
 #include "fake_guest.h"
+#include "rings.h"
 #include "virtio_mmio.h"
 
 #define SECTOR 512u
@@ -38,6 +39,9 @@
 /* The hostile thread's races are what is tested: the thread sanitizer does not see them. */
 #define HIDDEN __attribute__((no_sanitize("thread")))
 
+/* Whether the device has a ring, so that requests get done in any order. */
+static bool use_ring;
+
 struct fixture {
 	struct fake_guest guest;
 	struct fake_queue *queue;
@@ -45,6 +49,10 @@ struct fixture {
 	int fd;
 	pthread_t loop_thread;
 	gpa_t headers, data, status;
+	struct slot {
+		bool busy;
+		unsigned int nr; /* of the request in it */
+	} slots[SLOTS];
 	atomic_bool stop;
 };
 
@@ -57,8 +65,10 @@ static void *loop_main(void *ctx)
 static int setup(void **state)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
-	struct blk_file file = {
-		.can_discard = true, .size = SECTORS * SECTOR, .block_size = SECTOR};
+	struct blk_file file = {.can_discard = true,
+				.size = SECTORS * SECTOR,
+				.block_size = SECTOR,
+				.is_async = use_ring};
 
 	fake_guest_init(&f->guest);
 	f->queue = &f->guest.queues[0];
@@ -69,6 +79,8 @@ static int setup(void **state)
 	/* Behind the disk, the file goes on. */
 	assert_int_equal(ftruncate(f->fd, (SECTORS + 1) * SECTOR), 0);
 	file.fd = dup(f->fd);
+	if (use_ring)
+		file.async_fd = dup(f->fd);
 	assert_int_equal(blk_create(&file, "disk", &f->guest.mem, &f->guest.loop, &f->blk), 0);
 	virtio_mmio_init(blk_virtio(f->blk), NULL);
 	fake_guest_attach(&f->guest, blk_virtio(f->blk));
@@ -115,10 +127,22 @@ static uint64_t next_random(uint64_t *seed)
  * A driver that keeps the rules, with the suppression of kicks and interrupts in use.
  */
 
+/* A slot has its own places in the descriptor table. */
+static unsigned int take_slot(struct fixture *f, unsigned int nr)
+{
+	unsigned int slot;
+
+	for (slot = 0; f->slots[slot].busy; slot++)
+		assert_true(slot + 1 < SLOTS);
+	f->slots[slot] = (struct slot){true, nr};
+	f->queue->next_desc = (uint16_t)(slot * (QUEUE_SIZE / SLOTS));
+	return slot;
+}
+
 /* Request number `nr`: the first half writes sectors, the second half reads them back. */
 static void submit(struct fixture *f, unsigned int nr, bool event_idx)
 {
-	const unsigned int slot = nr % SLOTS;
+	const unsigned int slot = take_slot(f, nr);
 	const bool write = nr < REQUESTS / 2;
 	const uint64_t sector = nr % (REQUESTS / 2) % SECTORS;
 	const struct fake_buf bufs[] = {{f->headers + 16ull * slot, 16, false},
@@ -144,16 +168,15 @@ static void submit(struct fixture *f, unsigned int nr, bool event_idx)
 	}
 }
 
-/* Requests are served in order, so the next one done is number `nr`. */
-static void await(struct fixture *f, unsigned int nr)
+/* Waits for the next answer, to whichever request. */
+static void await(struct fixture *f)
 {
 	struct pollfd irq = {.fd = f->guest.virtio->irq.fd, .events = POLLIN};
-	const unsigned int slot = nr % SLOTS;
-	const uint64_t sector = nr % (REQUESTS / 2) % SECTORS;
-	const unsigned char *data = fake_ptr(&f->guest, f->data + SECTOR * slot, SECTOR);
+	unsigned int i, nr, slot;
+	const unsigned char *data;
+	uint64_t sector;
 	uint16_t head;
 	uint32_t len;
-	unsigned int i;
 
 	while (!fake_collect(&f->guest, f->queue, &head, &len)) {
 		/* A lost kick or interrupt ends here. */
@@ -162,6 +185,12 @@ static void await(struct fixture *f, unsigned int nr)
 		fake_reg_write(&f->guest, VIRTIO_MMIO_INTERRUPT_ACK,
 			       fake_reg_read(&f->guest, VIRTIO_MMIO_INTERRUPT_STATUS));
 	}
+	slot = head / (QUEUE_SIZE / SLOTS);
+	assert_true(slot < SLOTS && f->slots[slot].busy);
+	f->slots[slot].busy = false;
+	nr = f->slots[slot].nr;
+	sector = nr % (REQUESTS / 2) % SECTORS;
+	data = fake_ptr(&f->guest, f->data + (uint64_t)SECTOR * slot, SECTOR);
 	assert_int_equal(*(uint8_t *)fake_ptr(&f->guest, f->status + slot, 1), VIRTIO_BLK_S_OK);
 	assert_int_equal(len, nr < REQUESTS / 2 ? 1 : SECTOR + 1);
 	for (i = 0; i < SECTOR; i++)
@@ -184,8 +213,8 @@ static void drive(struct fixture *f, uint64_t without)
 
 		while (added < REQUESTS && added - done < fill)
 			submit(f, added++, event_idx);
-		while (done < added && (added - done > left || added == REQUESTS))
-			await(f, done++);
+		for (; done < added && (added - done > left || added == REQUESTS); done++)
+			await(f);
 	}
 	loop_end(f);
 }
@@ -367,5 +396,8 @@ int main(void)
 		TEST(a_hostile_guest_is_survived),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	int failed = cmocka_run_group_tests(tests, NULL, NULL);
+
+	use_ring = rings_work();
+	return use_ring ? failed + cmocka_run_group_tests(tests, NULL, NULL) : failed;
 }

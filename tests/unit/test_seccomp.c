@@ -6,6 +6,7 @@
 #include <linux/filter.h>
 #include <linux/futex.h>
 #include <linux/if_tun.h>
+#include <linux/io_uring.h>
 #include <linux/kvm.h>
 #include <poll.h>
 #include <pthread.h>
@@ -70,6 +71,7 @@ static void open_all(int log_fd)
 	move_fd(disk_make(8), FD_STATS);
 	move_fd(eventfd(0, EFD_NONBLOCK), FD_VERDICT);
 	move_fd(disk_make(DISK_SIZE), FD_DISK);
+	move_fd(eventfd(0, EFD_NONBLOCK), FD_RING);
 	move_fd(eventfd(0, EFD_NONBLOCK), FD_TAP);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
 	move_fd(pair[0], FD_SOCKET);
@@ -226,6 +228,7 @@ static int disk_work(void)
 	STEP(preadv(FD_DISK, &iov, 1, (off_t)GIB(3)) == 512);
 	STEP(preadv(FD_DISK_RO, &iov, 1, (off_t)KIB(64) - 1) == 1);
 	STEP(!fdatasync(FD_DISK));
+	STEP(syscall(SYS_io_uring_enter, FD_RING, 1, 0, 0, NULL, 8) == -1 && errno != EPERM);
 	STEP(!fallocate(FD_DISK, FALLOC_FL_PUNCH_HOLE | keep, 0, (off_t)DISK_SIZE));
 	STEP(fallocate(FD_DISK, FALLOC_FL_ZERO_RANGE | keep, last, 512) == -1 &&
 	     errno == EOPNOTSUPP);
@@ -403,6 +406,14 @@ static const struct call forbidden[] = {
 	{LOOP, SYS_fallocate, {FD_DISK, PUNCH, DISK_SIZE, 512}},
 	{LOOP, SYS_fallocate, {FD_DISK, PUNCH, 0, DISK_SIZE + 1}},
 	{LOOP, SYS_fallocate, {FD_DISK_RO, PUNCH, 0, 512}},
+	{LOOP, SYS_io_uring_enter, {FD_DISK, 1, 0, 0, 0}},
+	{LOOP, SYS_io_uring_enter, {FD_RING, 1, 1, 0, 0}},
+	{LOOP, SYS_io_uring_enter, {FD_RING, 1, 0, IORING_ENTER_GETEVENTS, 0}},
+	{LOOP, SYS_io_uring_enter, {FD_RING, 1, 0, IORING_ENTER_REGISTERED_RING, 0}},
+	{LOOP, SYS_io_uring_enter, {FD_RING, 1, 0, 0, ANY_ADDRESS}},
+	{LOOP, SYS_io_uring_register, {FD_RING, IORING_REGISTER_FILES_UPDATE, ANY_ADDRESS, 1}},
+	{VCPU | WAIT, SYS_io_uring_enter, {FD_RING, 1, 0, 0, 0}},
+	{ALL, SYS_io_uring_setup, {1, ANY_ADDRESS}},
 	{LOOP, SYS_recvfrom, {FD_SOCKET, ANY_ADDRESS, 1, 0}},
 	{LOOP, SYS_recvfrom, {FD_SOCKET, ANY_ADDRESS, 1, MSG_DONTWAIT, ANY_ADDRESS}},
 	{LOOP, SYS_sendmsg, {FD_SOCKET, ANY_ADDRESS, TO_PEER | MSG_FASTOPEN}},

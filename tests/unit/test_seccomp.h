@@ -40,6 +40,7 @@ enum {
 	FD_TERMINAL,
 	FD_DISK_RO,
 	FD_DISK,
+	FD_RING,
 	FD_TAP,
 	FD_SOCKET,
 	FD_PROCESS,
@@ -69,6 +70,7 @@ static inline void fds_fill(struct seccomp_fds *fds)
 	seccomp_fds_add(fds, SECCOMP_FD_TERMINAL, FD_TERMINAL, 0, "tty");
 	seccomp_fds_add(fds, SECCOMP_FD_DISK_RO, FD_DISK_RO, KIB(64), "root");
 	seccomp_fds_add(fds, SECCOMP_FD_DISK, FD_DISK, DISK_SIZE, "data");
+	seccomp_fds_add(fds, SECCOMP_FD_RING, FD_RING, 0, "data");
 	seccomp_fds_add(fds, SECCOMP_FD_TAP, FD_TAP, 0, "tap0");
 	seccomp_fds_add(fds, SECCOMP_FD_SOCKET, FD_SOCKET, 0, "passt");
 	seccomp_fds_add(fds, SECCOMP_FD_PROCESS, FD_PROCESS, 0, "VM");
