@@ -277,7 +277,7 @@ bench: setup-bench ## measure husk, and what else is installed beside it: BENCH=
 bench-docs: ## put the last figures of "make bench" into docs/performance.md
 	@tests/bench/docs
 
-bench-programs: $(addprefix $(TOP)/bench/,stopwatch instant first.img jobs.img)
+bench-programs: $(addprefix $(TOP)/bench/,stopwatch instant first.img first.cpio jobs.img)
 
 $(TOP)/bench/stopwatch: $(BUILD)/tests/bench/stopwatch.o
 	@mkdir -p $(@D)
@@ -294,6 +294,11 @@ $(TOP)/bench/init: tests/bench/guest/init.S
 
 $(TOP)/bench/first.img: $(TOP)/bench/init tests/bench/guest/build-image
 	$(call say,IMAGE,$@)tests/bench/guest/build-image $@ $<
+
+$(TOP)/bench/first.cpio: $(TOP)/bench/init
+	@mkdir -p $(@D)/initramfs/dev
+	@cp $< $(@D)/initramfs/first
+	$(call say,IMAGE,$@)cd $(@D)/initramfs && find . | busybox cpio -o -H newc >../first.cpio 2>/dev/null
 
 $(TOP)/bench/jobs.img: $(TOP)/bench/init $(addprefix tests/bench/guest/,build-image job jobs)
 	$(call say,IMAGE,$@)tests/bench/guest/build-image $@ $< busybox fio iperf3

@@ -52,14 +52,14 @@ class Bench:
         All launchers in turn, `runs` times, and once before to warm up: measure(words that start the
         VM) is {figure: value or list of values}. A launcher that cannot is left out from there on.
         """
+        able = list(only or self.launchers)
         for turn in range(0 if warm_up else 1, self.runs + 1):
-            for name in only or list(self.launchers):
-                if name in self.unable:
-                    continue
+            for name in list(able):
                 try:
                     values = measure(vms.launcher(name).command(vm, self.folder))
                 except Unable as error:
                     self.unable[name] = str(error)
+                    able.remove(name)
                     continue
                 for figure, value in values.items() if turn else ():
                     self.add(figure, value, name)

@@ -64,7 +64,8 @@ FIGURES = {
     ],
     "boot": [
         Figure("boot_init", "start to the first instruction of init", "ms", INIT, ratio=3),
-        Figure("boot_exit", "start to the exit status", "ms", EXIT + "; init ends the VM at once"),
+        Figure("boot_initrd", "the same in an initramfs, without any disk", "ms", INIT),
+        Figure("boot_exit", "start to the exit status, with the disk", "ms", EXIT + "; init ends the VM at once"),
     ],
     "memory": [
         Figure("overhead", "memory beside the guest's", "KiB",

@@ -32,6 +32,7 @@ class Unable(Exception):
 class Vm:
     kernel: str                                 # an ELF image
     cmdline: str = ""
+    initrd: str = ""
     root: str = ""                              # image of the root file system, read only; none
     disks: list = field(default_factory=list)   # further images
     tap: str = ""

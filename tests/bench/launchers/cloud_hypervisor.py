@@ -12,4 +12,4 @@ def command(vm, folder):
         raise Unable("its disks and networks are PCI devices, which the guest kernel does not know")
     return ["cloud-hypervisor", "--kernel", vm.kernel, "--cpus", "boot=1",
             "--memory", "size=%dM" % vm.memory_mib, "--serial", "tty", "--console", "off"] + \
-        (["--cmdline", vm.cmdline] if vm.cmdline else [])
+        (["--cmdline", vm.cmdline] if vm.cmdline else []) + (["--initramfs", vm.initrd] if vm.initrd else [])

@@ -25,6 +25,8 @@ def command(vm, folder):
         "drives": [{"drive_id": "disk%d" % i, "path_on_host": path, "is_root_device": is_root,
                     "is_read_only": is_root} for i, (path, is_root) in enumerate(images)],
     }
+    if vm.initrd:
+        config["boot-source"]["initrd_path"] = vm.initrd
     if vm.tap:
         config["network-interfaces"] = [{"iface_id": "net", "host_dev_name": vm.tap}]
     with open(folder + "/husk.json", "w") as file:

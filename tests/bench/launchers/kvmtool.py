@@ -1,21 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""kvmtool. It loads a bzImage (the one beside vmlinux), not an ELF image."""
+"""
+kvmtool. It boots the bzImage that was built with vmlinux, and no ELF image; its disks and networks are
+PCI devices, for which the guest kernel of husk has no driver.
+"""
 import os
 
-from vm import Unable, first_line
+from vm import BUILD, Unable, first_line
 
 
 def version():
-    return "kvmtool " + first_line("lkvm", "version")
+    return first_line("lkvm", "version")
 
 
 def command(vm, folder):
-    kernel = os.path.join(os.path.dirname(os.path.realpath(vm.kernel)), "bzImage")
-    if not os.path.exists(kernel):
+    if os.path.basename(vm.kernel) != "vmlinux":
         raise Unable("it cannot start an ELF image")
-    words = ["lkvm", "run", "--kernel", kernel, "--cpus", "1", "--mem", str(vm.memory_mib),
-             "--console", "serial", "--virtio-transport", "mmio",
-             "--params", vm.cmdline + (" root=/dev/vda ro" if vm.root else "")]
-    for path, options in [(vm.root, ",ro")] * bool(vm.root) + [(path, "") for path in vm.disks]:
-        words += ["--disk", path + options]
-    return words + ["--network", "mode=tap,tapif=" + vm.tap if vm.tap else "mode=none"]
+    if vm.root or vm.disks or vm.tap:
+        raise Unable("its disks and networks are PCI devices, which the guest kernel does not know")
+    kernel = os.path.join(os.path.dirname(os.path.realpath(BUILD + "/vmlinux")), "bzImage")
+    return ["lkvm", "run", "--kernel", kernel, "--cpus", "1", "--mem", str(vm.memory_mib), "--initrd", vm.initrd,
+            "--console", "serial", "--network", "mode=none", "--params", vm.cmdline]

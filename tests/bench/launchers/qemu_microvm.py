@@ -21,6 +21,8 @@ def command(vm, folder, net="vhost=off"):
              "-nodefaults", "-no-user-config", "-nographic", "-no-reboot", "-serial", "stdio",
              "-global", "virtio-mmio.force-legacy=false", "-kernel", vm.kernel,
              "-append", vm.cmdline + (" root=/dev/vda ro" if vm.root else "")]
+    if vm.initrd:
+        words += ["-initrd", vm.initrd]
     images = [(vm.root, "on")] if vm.root else []
     images += [(path, "off") for path in vm.disks]
     for i, (path, read_only) in enumerate(images):

@@ -7,9 +7,14 @@ TIMES = 2
 
 
 def measure(bench):
-    def boot(words):
+    def from_disk(words):
         first, end = bench.once(words)
         return {"boot_init": first, "boot_exit": end}
 
-    bench.compare(Vm(bench.stage(BUILD + "/vmlinux"), CMDLINE + " init=/first",
-                     root=bench.stage(BUILD + "/bench/first.img")), boot)
+    def from_initramfs(words):
+        return {"boot_initrd": bench.once(words)[0]}
+
+    kernel = bench.stage(BUILD + "/vmlinux")
+    bench.compare(Vm(kernel, CMDLINE + " init=/first", root=bench.stage(BUILD + "/bench/first.img")), from_disk)
+    bench.compare(Vm(kernel, CMDLINE + " rdinit=/first", initrd=bench.stage(BUILD + "/bench/first.cpio")),
+                  from_initramfs)
