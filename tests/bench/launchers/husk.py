@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """husk, as it comes: with its jail. By config file: the same kernel command line and init for all."""
 import json
+import os
 import subprocess
 
 from vm import BUILD, TREE, Unable
 
-HUSK = BUILD + "/husk"
+HUSK = os.environ.get("HUSK", BUILD + "/husk")
 
 
 def version():
