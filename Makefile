@@ -164,6 +164,59 @@ $(TOP)/guest/abuse-kit: $(wildcard tests/abuse/*.c) $(GUEST_LIB) \
 golden: husk ## messages and exit statuses of bad input
 	@tests/golden/run $(TOP)/husk
 
+# Benchmarks (tests/bench/run, docs/performance.md)
+#
+# make bench BENCH="boot memory" BENCH_RUNS=5   some parts of it, so many times
+
+BENCH :=
+BENCH_RUNS := 3
+BENCHES := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/*.c))
+BENCH_IMAGES := $(addprefix $(TOP)/bench/,instant first.img first.cpio jobs.img)
+BENCH_GUEST_CC = $(CC) -nostdlib -static -fno-pie -no-pie -Wl,--build-id=none
+
+.PHONY: bench budget bench-docs bench-programs setup-bench
+
+setup-bench:
+	@tests/setup build kernel rootfs rig bench
+
+bench: setup-bench ## measure husk, and what else is installed beside it: BENCH="boot memory", BENCH_RUNS=3
+	@$(MAKE) --no-print-directory -s all bench-programs
+	@tests/bench/run --runs $(BENCH_RUNS) $(BENCH)
+
+budget: $(addprefix $(TOP)/bench/,stopwatch first.img) | all ## fail where a repeatable figure is over its limit
+	@tests/bench/budget
+
+bench-docs: ## put the last figures of "make bench" into docs/performance.md
+	@tests/bench/docs
+
+bench-programs: $(BENCHES) $(BENCH_IMAGES) ## what "make bench" needs, built only
+
+$(BUILD)/bench/%: $(BUILD)/tests/bench/%.o $(TEST_LIB_OBJS) $(LIB_OBJS)
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+# Guests of a few instructions: one that needs no kernel, and the init of one that has Linux.
+$(TOP)/bench/instant: tests/bench/guest/instant.S tests/guest/guest.ld
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)$(BENCH_GUEST_CC) -Wl,-T,tests/guest/guest.ld -Wl,-e,start -o $@ $<
+
+$(TOP)/bench/init: tests/bench/guest/init.S
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)$(BENCH_GUEST_CC) -Wl,-z,noseparate-code -s -o $@ $<
+
+$(TOP)/bench/first.img: $(TOP)/bench/init tests/bench/guest/build-image
+	$(call say,IMAGE,$@)tests/bench/guest/build-image $@ $<
+
+$(TOP)/bench/first.cpio: $(TOP)/bench/init
+	@mkdir -p $(@D)/initramfs/dev
+	@cp $< $(@D)/initramfs/first
+	$(call say,IMAGE,$@)cd $(@D)/initramfs && find . | busybox cpio -o -H newc >../first.cpio 2>/dev/null
+
+$(TOP)/bench/jobs.img: $(TOP)/bench/init $(addprefix tests/bench/guest/,build-image job jobs)
+	$(call say,IMAGE,$@)tests/bench/guest/build-image $@ $< busybox fio iperf3
+
+-include $(patsubst tests/bench/%.c,$(BUILD)/tests/bench/%.d,$(wildcard tests/bench/*.c))
+
 # Probes of the jail
 
 PROBE_OBJS := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/jail/probe.c tests/jail/attacks*.c))
@@ -257,58 +310,10 @@ coverage: ## which lines of virtio/ and of the loaders no test runs; fails under
 -include $(FUZZ_OBJS:.o=.d) $(patsubst %,$(FUZZ_DIR)/tests/fuzz/fuzz_%.d,$(FUZZ_TARGETS)) \
 	$(patsubst %,$(BUILD)/tests/fuzz/fuzz_%.d,$(FUZZ_TARGETS) main) $(BUILD)/tests/fuzz/replay.d
 
-# Benchmarks (tests/bench/run, docs/performance.md)
-#
-# make bench BENCH="boot memory" BENCH_RUNS=5   some parts of it, so many times
-
-BENCH :=
-BENCH_RUNS := 3
-BENCH_GUEST_CC = $(CC) -nostdlib -static -fno-pie -no-pie -Wl,--build-id=none
-
-.PHONY: bench bench-docs bench-programs setup-bench
-
-setup-bench:
-	@tests/setup build kernel rootfs rig bench
-
-bench: setup-bench ## measure husk, and what else is installed beside it: BENCH="boot memory", BENCH_RUNS=3
-	@$(MAKE) --no-print-directory -s all bench-programs
-	@tests/bench/run --runs $(BENCH_RUNS) $(BENCH)
-
-bench-docs: ## put the last figures of "make bench" into docs/performance.md
-	@tests/bench/docs
-
-bench-programs: $(addprefix $(TOP)/bench/,stopwatch instant first.img first.cpio jobs.img)
-
-$(TOP)/bench/stopwatch: $(BUILD)/tests/bench/stopwatch.o
-	@mkdir -p $(@D)
-	$(call say,LINK,$@)$(CC) $(LDFLAGS) -o $@ $^
-
-# Guests of a few instructions: one that needs no kernel, and the init of one that has Linux.
-$(TOP)/bench/instant: tests/bench/guest/instant.S tests/guest/guest.ld
-	@mkdir -p $(@D)
-	$(call say,LINK,$@)$(BENCH_GUEST_CC) -Wl,-T,tests/guest/guest.ld -Wl,-e,start -o $@ $<
-
-$(TOP)/bench/init: tests/bench/guest/init.S
-	@mkdir -p $(@D)
-	$(call say,LINK,$@)$(BENCH_GUEST_CC) -Wl,-z,noseparate-code -s -o $@ $<
-
-$(TOP)/bench/first.img: $(TOP)/bench/init tests/bench/guest/build-image
-	$(call say,IMAGE,$@)tests/bench/guest/build-image $@ $<
-
-$(TOP)/bench/first.cpio: $(TOP)/bench/init
-	@mkdir -p $(@D)/initramfs/dev
-	@cp $< $(@D)/initramfs/first
-	$(call say,IMAGE,$@)cd $(@D)/initramfs && find . | busybox cpio -o -H newc >../first.cpio 2>/dev/null
-
-$(TOP)/bench/jobs.img: $(TOP)/bench/init $(addprefix tests/bench/guest/,build-image job jobs)
-	$(call say,IMAGE,$@)tests/bench/guest/build-image $@ $< busybox fio iperf3
-
--include $(BUILD)/tests/bench/stopwatch.d
-
 # Static checks
 
 C_FILES := $(wildcard vmm/*.[ch] virtio/*.[ch] jailer/*.[ch] rootfs/*.[ch] tests/unit/*.[ch] tests/guest/*.[ch] \
-	tests/jail/*.[ch] tests/fuzz/*.[ch] tests/abuse/*.[ch] tests/bench/*.[ch])
+	tests/jail/*.[ch] tests/fuzz/*.[ch] tests/abuse/*.[ch] tests/bench/*.c)
 TIDY_STAMPS := $(patsubst %.c,$(TOP)/lint/%.tidy,$(filter vmm/%.c virtio/%.c jailer/%.c,$(C_FILES)))
 
 lint: check-layers check-classes $(TOP)/lint/format $(TOP)/lint/cppcheck $(TIDY_STAMPS) ## style and static analysis

@@ -99,4 +99,13 @@ FIGURES = {
                "iperf3 -R, one stream through TAP, received by the host", ratio=1, more_is_better=True),
         Figure("ping", "ping round trip", "ms", "ping from the host, average", ratio=1),
     ],
+    "virtio": [],
+}
+
+# Parts that name more figures by themselves, and what those have in common.
+OPEN = {
+    "virtio": Figure("", "", "per CPU second",
+                     "a fake guest in the same process puts requests or frames into a ring and takes the "
+                     "answers; CPU time of the process from the kick to the answers (tests/bench/virtio.c)",
+                     more_is_better=True),
 }
