@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """husk run, as a user has it, in virtual time: kernel, root file system and init are husk's own."""
 import json
-import os
 import subprocess
 
 from bench import steps
-from vm import BUILD, Unable
+from launchers.husk import HUSK
+from vm import Unable
 
 WHERE = "virtual"
 TIMES = 3
@@ -13,8 +13,7 @@ TIMES = 3
 
 def measure(bench):
     path = bench.folder + "/metrics"
-    husk = os.environ.get("HUSK", BUILD + "/husk")
-    command = [husk, "run", "--metrics", path, "-c", "1", "-m", "128M", "--", "true"]
+    command = [HUSK, "run", "--metrics", path, "-c", "1", "-m", "128M", "--", "true"]
     for turn in range(bench.runs + 1):
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
         if done.returncode:
