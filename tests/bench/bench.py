@@ -2,12 +2,17 @@
 """What the parts measure with."""
 import contextlib
 import os
+import select
 import shutil
 import subprocess
 import tempfile
+import time
 
 import vm as vms
 from vm import BUILD, MARK, Unable
+
+
+PATIENCE = 120  # seconds; a guest that takes longer to be there hangs
 
 
 class Bench:
@@ -83,16 +88,18 @@ class Bench:
         return first, end
 
     @contextlib.contextmanager
-    def started(self, words):
-        """A VM that has written its mark; it is ended by force."""
+    def started(self, words, mark=MARK):
+        """A VM that has written `mark`; it is ended by force."""
         with subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as child:
             try:
-                while True:
-                    text = os.read(child.stdout.fileno(), 4096)
-                    if MARK in text:
-                        break
-                    if not text:
+                text, end = b"", time.monotonic() + PATIENCE
+                while mark not in text:
+                    if not select.select([child.stdout], [], [], max(0, end - time.monotonic()))[0]:
+                        raise Unable("%s: nothing from the guest in %d s" % (" ".join(words), PATIENCE))
+                    some = os.read(child.stdout.fileno(), 4096)
+                    if not some:
                         raise Unable("%s ended before its guest was there" % " ".join(words))
+                    text += some
                 yield child
             finally:
                 for pid in reversed(family(child.pid)):

@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <spawn.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -25,6 +26,7 @@
 
 #define MARK 6 /* tests/bench/guest */
 #define AT_ONCE_MAX 4096
+#define SILENCE_MS 120000 /* a VM that takes longer hangs */
 
 struct run {
 	pid_t pid; /* 0: a free place */
@@ -40,7 +42,12 @@ static int64_t first_ns;
 
 static void die(const char *what)
 {
+	int i;
+
 	fprintf(stderr, "stopwatch: %s: %s\n", what, strerror(errno));
+	for (i = 0; i < AT_ONCE_MAX; i++)
+		if (runs[i].pid > 0)
+			kill(runs[i].pid, SIGTERM);
 	exit(1);
 }
 
@@ -135,7 +142,8 @@ int main(int argc, char **argv)
 			left--;
 			busy++;
 		}
-		if (poll(watches, (nfds_t)(WATCHES * places), -1) < 0)
+		errno = ETIMEDOUT;
+		if (poll(watches, (nfds_t)(WATCHES * places), SILENCE_MS) <= 0)
 			die("poll");
 		for (i = 0; i < places; i++) {
 			struct pollfd *watch = &watches[WATCHES * i];

@@ -9,11 +9,15 @@ WHERE = "linux"
 TIMES = 1
 # fio's terse format 3, from 0: reads (KiB/s, IOPS), then writes.
 NAME, READ, WRITE = 2, 6, 47
+LIMIT = 400
 
 
 def measure(bench):
     def work(words):
-        done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        try:
+            done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=LIMIT)
+        except subprocess.TimeoutExpired:
+            raise Unable("fio did not end in %d s" % LIMIT) from None
         rows = [line.strip().split(";") for line in done.stdout.splitlines() if line.startswith("3;fio")]
         if {row[NAME] for row in rows} != set(units):
             raise Unable("fio did not do all its work: %s" % (done.stdout + done.stderr)[-2000:])

@@ -1,35 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Network throughput through TAP, by iperf3, which is client on the host and server in the guest."""
-import contextlib
 import json
-import os
 import re
 import subprocess
 
-from bench import family, tap
+from bench import tap
 from vm import BUILD, CMDLINE, Unable, Vm
 
 WHERE = "linux"
 TIMES = 1
 GUEST = "172.16.0.2"
 SECONDS = "3"
-
-
-@contextlib.contextmanager
-def guest(words):
-    """A guest whose server listens."""
-    with subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True) as child:
-        try:
-            for line in child.stdout:
-                if line.strip() == "ready":
-                    break
-            else:
-                raise Unable("%s ended before its guest was ready" % " ".join(words))
-            yield
-        finally:
-            for pid in reversed(family(child.pid)):
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, 9)
 
 
 def run(*command):
@@ -46,7 +27,7 @@ def stream(*options):
 
 def measure(bench):
     def work(words):
-        with guest(words):
+        with bench.started(words, mark=b"ready"):
             ping = run("ping", "-q", "-c", "50", "-i", "0.02", GUEST)
             return {"ping": float(re.search(r"= [\d.]+/([\d.]+)/", ping).group(1)),
                     "tcp_to_guest": stream(), "tcp_from_guest": stream("-R")}
