@@ -17,7 +17,7 @@ def places():
     rig = [TREE + "/tests/rig/run", "--timeout", "1500"]
     here = [] if os.access("/dev/kvm", os.R_OK | os.W_OK) else rig + ["--"]
     return {"here": here, "linux": [TREE + "/tests/rig/auto"] + rig[1:] + ["--"],
-            "virtual": rig + ["--icount", "--"]}
+            "virtual": rig + ["--icount", "--"], "counted": rig + ["--icount-wait", "--"]}
 
 
 def installed():

@@ -117,9 +117,8 @@ def where(results, part):
     """The machine and the launchers of a part, in one sentence."""
     found = results["parts"][part]
     place = found["place"]
-    kind = {"here": "natively", "linux": "natively", "virtual": "on the rig, in virtual time"}[found["where"]]
-    if "QEMU TCG" in place["cpu"] and found["where"] != "virtual":
-        kind = "on the rig"
+    kind = {"virtual": "on the rig, in virtual time", "counted": "on the rig, instructions counted"}.get(
+        found["where"], "on the rig" if "QEMU TCG" in place["cpu"] else "natively")
     return "%s: %s, %d CPU%s, Linux %s, %s; %s; %s" % (
         kind, place["cpu"], place["cpus"], "s" * (place["cpus"] > 1), place["kernel"], place["kvm"],
         ", ".join(found["versions"][name] for name in launchers(results, part)), found["date"])
