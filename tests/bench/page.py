@@ -27,7 +27,7 @@ def table(lines):
     head, *body = lines
     out = ["<table><tr>" + "".join("<th>%s</th>" % html.escape(word) for word in head) + "</tr>"]
     for line in body:
-        out.append("<tr>" + "".join('<td class="%s">%s</td>' % (html.escape(word) if word in ("PASS", "OVER", "missing")
+        out.append("<tr>" + "".join('<td class="%s">%s</td>' % (html.escape(word) if word in ("PASS", "OVER", "unclear", "missing")
                                                               else "", html.escape(word)) for word in line) + "</tr>")
     return "\n".join(out) + "</table>"
 
