@@ -101,8 +101,7 @@ def table(results, part):
     """[[cell]] with a heading."""
     names = launchers(results, part)
     peers = [name for name in names if name != HUSK]
-    heading = ["figure", "unit"] + names + ["husk is better by" if peers == [QEMU] else "by than " + name
-                                            for name in peers] + ["promised", ""]
+    heading = ["figure", "unit"] + names + ["better than " + name for name in peers] + ["promised", ""]
     lines = [heading]
     for row in rows(results, part):
         times = [row.times_better(name) for name in peers]
