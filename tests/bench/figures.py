@@ -77,7 +77,7 @@ FIGURES = {
                "an idle VM with one disk and one network interface, 1 s after init's start: "
                "proportional set size of all its processes, without guest RAM", limit=1024, enforced=True),
         Figure("guest_private", "guest memory of its own", "MiB",
-               "the same VM: private pages of guest RAM", limit=12, enforced=True),
+               "the same VM: private dirty pages of guest RAM, so not those of the kernel's file", limit=12, enforced=True),
         Figure("exits_boot", "VM exits of all kinds, until idle", "exits",
                "the same VM: KVM's statistics in debugfs"),
     ],

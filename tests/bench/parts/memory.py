@@ -33,13 +33,13 @@ def split_ram(areas, size):
 
 
 def look(pids, memory):
-    """KiB: (beside guest RAM, private pages of guest RAM)."""
+    """KiB: (beside guest RAM, pages of guest RAM that are no file's and that no other process shares)."""
     overhead = private = found = 0
     for pid in pids:
         ram, rest = split_ram(mappings(pid), memory)
         found += bool(ram)
         overhead += sum(sizes["Pss"] for _, _, sizes in rest)
-        private += sum(sizes["Private_Dirty"] + sizes["Private_Clean"] for _, _, sizes in ram)
+        private += sum(sizes["Private_Dirty"] for _, _, sizes in ram)
     if found != 1:
         raise Unable("guest RAM was found in %d of the processes %s" % (found, pids))
     return overhead, private
