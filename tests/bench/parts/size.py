@@ -4,6 +4,7 @@ import os
 import struct
 import subprocess
 
+from launchers.husk import HUSK
 from vm import BUILD, Unable
 
 WHERE = "here"
@@ -23,7 +24,7 @@ def segments(path):
 
 def measure(bench):
     stripped = bench.folder + "/husk"
-    subprocess.run(["strip", "-o", stripped, BUILD + "/husk"], check=True)
+    subprocess.run(["strip", "-o", stripped, HUSK], check=True)
     if any(kind == PT_INTERP for kind, _ in segments(stripped)):
         raise Unable("husk is not static")
     bench.add("husk_size", os.stat(stripped).st_size / 2**20)
