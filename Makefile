@@ -165,15 +165,56 @@ $(TOP)/guest/abuse-kit: $(wildcard tests/abuse/*.c) $(GUEST_LIB) \
 golden: husk ## messages and exit statuses of bad input
 	@tests/golden/run $(TOP)/husk
 
-# Benchmarks
+# Benchmarks (tests/bench/run, docs/performance.md)
+#
+# make bench BENCH="boot memory" BENCH_RUNS=5   some parts of it, so many times
 
+BENCH :=
+BENCH_RUNS := 3
 BENCHES := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/*.c))
+BENCH_IMAGES := $(addprefix $(TOP)/bench/,instant first.img first.cpio jobs.img)
+BENCH_GUEST_CC = $(CC) -nostdlib -static -fno-pie -no-pie -Wl,--build-id=none
 
-bench-programs: $(BENCHES) ## the benchmarks that are programs, under build/bench
+.PHONY: bench budget bench-docs bench-programs setup-bench
+
+setup-bench:
+	@tests/setup build kernel rootfs rig bench
+
+bench: setup-bench ## measure husk, and what else is installed beside it: BENCH="boot memory", BENCH_RUNS=3
+	@$(MAKE) --no-print-directory -s all bench-programs
+	@tests/bench/run --runs $(BENCH_RUNS) $(BENCH)
+
+budget: $(addprefix $(TOP)/bench/,stopwatch first.img) | all ## fail where a repeatable figure is over its limit
+	@tests/bench/budget
+
+bench-docs: ## put the last figures of "make bench" into docs/performance.md
+	@tests/bench/docs
+
+bench-programs: $(BENCHES) $(BENCH_IMAGES) ## what "make bench" needs, built only
 
 $(BUILD)/bench/%: $(BUILD)/tests/bench/%.o $(TEST_LIB_OBJS) $(LIB_OBJS)
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+# Guests of a few instructions: one that needs no kernel, and the init of one that has Linux.
+$(TOP)/bench/instant: tests/bench/guest/instant.S tests/guest/guest.ld
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)$(BENCH_GUEST_CC) -Wl,-T,tests/guest/guest.ld -Wl,-e,start -o $@ $<
+
+$(TOP)/bench/init: tests/bench/guest/init.S
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)$(BENCH_GUEST_CC) -Wl,-z,noseparate-code -s -o $@ $<
+
+$(TOP)/bench/first.img: $(TOP)/bench/init tests/bench/guest/build-image
+	$(call say,IMAGE,$@)tests/bench/guest/build-image $@ $<
+
+$(TOP)/bench/first.cpio: $(TOP)/bench/init
+	@mkdir -p $(@D)/initramfs/dev
+	@cp $< $(@D)/initramfs/first
+	$(call say,IMAGE,$@)cd $(@D)/initramfs && find . | busybox cpio -o -H newc >../first.cpio 2>/dev/null
+
+$(TOP)/bench/jobs.img: $(TOP)/bench/init $(addprefix tests/bench/guest/,build-image job jobs)
+	$(call say,IMAGE,$@)tests/bench/guest/build-image $@ $< busybox fio iperf3
 
 -include $(patsubst tests/bench/%.c,$(BUILD)/tests/bench/%.d,$(wildcard tests/bench/*.c))
 
