@@ -118,33 +118,45 @@ static int kernel_too_big(const struct input_file *file, uint64_t end, const str
 	return -ENOMEM;
 }
 
-/*
- * Notes: name size, descriptor size, type, name, descriptor, each padded to 4 bytes. True if the
- * PVH entry was found.
- */
-static bool elf_find_pvh_entry(const struct input_file *file, const Elf64_Phdr *phdr, gpa_t *ret_ip)
+/* What the notes of an ELF file say about how it is entered. */
+struct elf_notes {
+	bool is_linux;
+	bool has_pvh;
+	gpa_t pvh_ip;
+};
+
+/* The name of a note, of `size` with its NUL, is `owner`. */
+static bool is_owner(const struct input_file *file, uint64_t at, uint64_t size, const char *owner)
 {
-	uint64_t at = phdr->p_offset, end, name, desc, next;
+	char name[8];
+
+	return size == strlen(owner) + 1 && !input_file_read(file, at, name, size) &&
+	       !memcmp(name, owner, size);
+}
+
+/* Name size, descriptor size, type, name, descriptor, each padded to 4 bytes. */
+static void elf_read_notes(const struct input_file *file, const Elf64_Phdr *phdr,
+			   struct elf_notes *notes)
+{
+	uint64_t at = phdr->p_offset, end, name, desc;
 	Elf64_Nhdr note;
 	uint32_t entry;
-	char owner[4];
 
 	if (add_overflows(at, MIN(phdr->p_filesz, (uint64_t)ELF_NOTES_MAX), &end))
-		return false;
+		return;
 	while (at < end && !input_file_read(file, at, &note, sizeof(note))) {
 		name = at + sizeof(note);
 		desc = name + ALIGN_UP((uint64_t)note.n_namesz, 4);
-		next = desc + ALIGN_UP((uint64_t)note.n_descsz, 4);
-		if (note.n_type == XEN_ELFNOTE_PHYS32_ENTRY && note.n_namesz == sizeof("Xen") &&
-		    !input_file_read(file, name, owner, sizeof(owner)) &&
-		    !memcmp(owner, "Xen", 4) && note.n_descsz >= sizeof(entry) &&
+		at = desc + ALIGN_UP((uint64_t)note.n_descsz, 4);
+		if (is_owner(file, name, note.n_namesz, "Linux"))
+			notes->is_linux = true;
+		if (note.n_type == XEN_ELFNOTE_PHYS32_ENTRY && note.n_descsz >= sizeof(entry) &&
+		    !notes->has_pvh && is_owner(file, name, note.n_namesz, "Xen") &&
 		    !input_file_read(file, desc, &entry, sizeof(entry))) {
-			*ret_ip = entry;
-			return true;
+			notes->has_pvh = true;
+			notes->pvh_ip = entry;
 		}
-		at = next;
 	}
-	return false;
 }
 
 static int elf_load_segment(struct kernel_image *image, const struct input_file *file,
@@ -192,8 +204,8 @@ static int elf_load(struct kernel_image *image, const struct input_file *file,
 {
 	Elf64_Ehdr ehdr;
 	Elf64_Phdr phdr;
+	struct elf_notes notes = {0};
 	uint64_t i;
-	gpa_t pvh_ip;
 	int err;
 
 	if (input_file_read(file, 0, &ehdr, sizeof(ehdr)))
@@ -213,10 +225,8 @@ static int elf_load(struct kernel_image *image, const struct input_file *file,
 		    input_file_read(file, at, &phdr, sizeof(phdr)))
 			return kernel_bad(file,
 					  "is truncated: its program headers are not complete");
-		if (phdr.p_type == PT_NOTE && elf_find_pvh_entry(file, &phdr, &pvh_ip)) {
-			image->entry = CPU_ENTRY_PVH;
-			image->ip = pvh_ip;
-		}
+		if (phdr.p_type == PT_NOTE)
+			elf_read_notes(file, &phdr, &notes);
 		if (phdr.p_type != PT_LOAD)
 			continue;
 		err = elf_load_segment(image, file, &phdr, mem);
@@ -225,6 +235,14 @@ static int elf_load(struct kernel_image *image, const struct input_file *file,
 	}
 	if (!image->end)
 		return kernel_bad(file, "has no segment to load");
+	/*
+	 * The ELF entry of Linux is the one of its 64-bit protocol. By way of PVH it first looks
+	 * for Xen, which takes 256 exits.
+	 */
+	if (notes.has_pvh && !notes.is_linux) {
+		image->entry = CPU_ENTRY_PVH;
+		image->ip = notes.pvh_ip;
+	}
 	image->cmdline_max = CMDLINE_MAX_DEFAULT;
 	image->initrd_addr_max = INITRD_ADDR_MAX_DEFAULT;
 	return 0;

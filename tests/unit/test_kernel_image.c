@@ -94,7 +94,20 @@ static void elf_is_loaded(void **state)
 	assert_memory_equal(ram + 0x1002000, elf.data, sizeof(elf.data));
 	assert_int_equal(ram[0x1002000 + 100], 0);
 	assert_int_equal(ram[0x1000000 + TEXT_SIZE], 0);
-	/* Without the note, at its 64-bit entry. */
+	/* Linux: at its 64-bit entry, whatever the order of the notes. Others are not taken for it.
+	 */
+	elf.phdr[3].p_type = PT_NOTE;
+	elf.phdr[3].p_offset = offsetof(struct elf_file, pad2);
+	elf.phdr[3].p_filesz = 24;
+	memcpy(elf.pad2, &(Elf64_Nhdr){6, 4, 0x101}, sizeof(Elf64_Nhdr));
+	memcpy(elf.pad2 + sizeof(Elf64_Nhdr), "Linux", 6);
+	assert_int_equal(load(&elf, sizeof(elf)), 0);
+	assert_int_equal(image.entry, CPU_ENTRY_LINUX64);
+	assert_int_equal(image.ip, 0x1000100);
+	elf.pad2[sizeof(Elf64_Nhdr)] = 'l';
+	assert_int_equal(load(&elf, sizeof(elf)), 0);
+	assert_int_equal(image.entry, CPU_ENTRY_PVH);
+	/* Without any note, at its 64-bit entry. */
 	elf.phdr[2].p_type = PT_NULL;
 	assert_int_equal(load(&elf, sizeof(elf)), 0);
 	assert_int_equal(image.entry, CPU_ENTRY_LINUX64);
