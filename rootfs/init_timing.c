@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 #ifdef __x86_64__
 #include <sys/io.h>
@@ -16,9 +17,21 @@
 
 #define MARK "husk init"
 
+static struct timespec started;
+
 static bool is_asked(void)
 {
 	return getenv(LINK_TIMING) != NULL;
+}
+
+static unsigned long long us_since_start(void)
+{
+	struct timespec now;
+	long long ns;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	ns = (long long)(now.tv_sec - started.tv_sec) * 1000000000 + now.tv_nsec - started.tv_nsec;
+	return (unsigned long long)ns / 1000;
 }
 
 void timing_start(void)
@@ -31,6 +44,7 @@ void timing_start(void)
 		ioperm(LINK_SCRATCH_PORT, 1, 0);
 	}
 #endif
+	clock_gettime(CLOCK_MONOTONIC, &started);
 }
 
 /* How the line begins that the kernel logs there. */
@@ -63,7 +77,8 @@ static bool read_record(int fd, char *record, size_t size, unsigned long long *r
 	return true;
 }
 
-static void send_milestones(int fd)
+/* `mark_us`: how long after init's start the mark was written, which is the last record. */
+static void send_milestones(int fd, unsigned long long mark_us)
 {
 	unsigned long long at[LINK_MILESTONES] = {0}, us, now = 0;
 	bool seen[LINK_MILESTONES] = {false};
@@ -80,8 +95,11 @@ static void send_milestones(int fd)
 		now = us; /* in the end of the mark that was just written */
 	}
 	for (uint8_t i = 0; i < LINK_MILESTONES; i++) {
-		struct link_milestone milestone = {.which = i, .age_us = now - at[i]};
+		struct link_milestone milestone = {.which = i};
 
+		/* The two clocks differ by some microseconds. */
+		if (now - at[i] > mark_us)
+			milestone.before_us = now - at[i] - mark_us;
 		if (seen[i])
 			link_send(LINK_MILESTONE, &milestone, sizeof(milestone));
 	}
@@ -90,11 +108,13 @@ static void send_milestones(int fd)
 void timing_send(void)
 {
 	int fd = is_asked() ? open("/dev/kmsg", O_RDWR | O_NONBLOCK | O_CLOEXEC) : -1;
+	unsigned long long mark_us;
 
 	if (fd < 0)
 		return;
 	/* The kernel's clock for its log is no other clock: what it says of this line is "now". */
+	mark_us = us_since_start();
 	if (write(fd, "<7>" MARK, sizeof("<7>" MARK) - 1) > 0)
-		send_milestones(fd);
+		send_milestones(fd, mark_us);
 	close(fd);
 }

@@ -93,8 +93,8 @@ enum link_milestone_kind {
 };
 
 struct link_milestone {
-	uint8_t which;	 /* enum link_milestone_kind */
-	uint64_t age_us; /* how long ago it was when this was sent */
+	uint8_t which;	    /* enum link_milestone_kind */
+	uint64_t before_us; /* how long it was before init's first act */
 } __attribute__((packed));
 
 struct link_exit {

@@ -35,6 +35,8 @@
  * takes, and to zero them takes longer than the faults they save. Above this the host decides.
  */
 #define SMALL_PAGES_END MIB(256)
+#define FIRST_PAGES_END MIB(4)
+#define BYTES_PER_STRUCT_PAGE_BYTE 64 /* a struct page of 64 bytes for a page of 4096 */
 #define MEMORY_MAP_MAX 8
 #define PVH_MAGIC 0x336ec578
 
@@ -160,6 +162,24 @@ static int initrd_load(const struct boot_spec *spec, const struct guest_mem *mem
 	return 0;
 }
 
+/*
+ * Where a booting kernel does write nearly every page: one fault each instead of up to 512. Linux
+ * takes memory for its struct pages from the top, in huge pages, and what it needs later first from
+ * the bottom.
+ */
+static void hint_dense_memory(const struct guest_mem *mem, const struct boot_info *info)
+{
+	const uint64_t size =
+		ALIGN_UP(guest_mem_size(mem) / BYTES_PER_STRUCT_PAGE_BYTE, GUEST_HUGE_PAGE_SIZE);
+	const gpa_t top = ALIGN_DOWN(info->initrd_size ? info->initrd : mem->regions[0].size,
+				     GUEST_HUGE_PAGE_SIZE);
+
+	if (mem->nr_regions > 1 || mem->regions[0].size > SMALL_PAGES_END || top <= size)
+		return;
+	guest_mem_huge_pages(mem, top - size, size);
+	guest_mem_huge_pages(mem, 0, FIRST_PAGES_END);
+}
+
 static int cmdline_load(const struct boot_spec *spec, const struct guest_mem *mem,
 			const struct kernel_image *kernel)
 {
@@ -233,6 +253,8 @@ int boot_x86_load(const struct boot_spec *spec, const struct guest_mem *mem,
 		return err;
 	map_build(&info.map, mem);
 	err = initrd_load(spec, mem, &info);
+	if (!err)
+		hint_dense_memory(mem, &info);
 	if (!err)
 		err = cmdline_load(spec, mem, &info.kernel);
 	if (err)

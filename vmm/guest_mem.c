@@ -8,8 +8,6 @@
 
 #include "util.h"
 
-#define HUGE_PAGE_SIZE MIB(2)
-
 /* The region that all of [gpa, gpa + len) lies in, or NULL. */
 static const struct guest_region *guest_mem_find(const struct guest_mem *mem, gpa_t gpa,
 						 uint64_t len)
@@ -57,14 +55,14 @@ static void keep_private(void *host, uint64_t size)
 /* Fresh memory at an address that is `gpa` modulo the size of a huge page. */
 static void *map_aligned(gpa_t gpa, uint64_t size)
 {
-	const uint64_t slack = HUGE_PAGE_SIZE - GUEST_PAGE_SIZE;
+	const uint64_t slack = GUEST_HUGE_PAGE_SIZE - GUEST_PAGE_SIZE;
 	uint8_t *all = mmap(NULL, size + slack, PROT_READ | PROT_WRITE,
 			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	uint64_t head;
 
 	if (all == MAP_FAILED)
 		return MAP_FAILED;
-	head = (gpa - (uintptr_t)all) % HUGE_PAGE_SIZE;
+	head = (gpa - (uintptr_t)all) % GUEST_HUGE_PAGE_SIZE;
 	if (head)
 		munmap(all, head);
 	if (head < slack)
@@ -88,12 +86,22 @@ int guest_mem_map(struct guest_mem *mem, gpa_t gpa, uint64_t size)
 	return err;
 }
 
-void guest_mem_small_pages(const struct guest_mem *mem, gpa_t gpa, uint64_t size)
+static void advise(const struct guest_mem *mem, gpa_t gpa, uint64_t size, int advice)
 {
 	void *host = guest_mem_ptr(mem, gpa, size);
 
 	if (host)
-		madvise(host, size, MADV_NOHUGEPAGE);
+		madvise(host, size, advice);
+}
+
+void guest_mem_small_pages(const struct guest_mem *mem, gpa_t gpa, uint64_t size)
+{
+	advise(mem, gpa, size, MADV_NOHUGEPAGE);
+}
+
+void guest_mem_huge_pages(const struct guest_mem *mem, gpa_t gpa, uint64_t size)
+{
+	advise(mem, gpa, size, MADV_HUGEPAGE);
 }
 
 int guest_mem_map_file(const struct guest_mem *mem, gpa_t gpa, uint64_t size, int fd,

@@ -12,6 +12,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define GUEST_HUGE_PAGE_SIZE (2ull << 20)
+
 /* A guest physical address. */
 typedef uint64_t gpa_t;
 
@@ -45,8 +47,10 @@ int guest_mem_add(struct guest_mem *mem, gpa_t gpa, uint64_t size, void *host);
  */
 int guest_mem_map(struct guest_mem *mem, gpa_t gpa, uint64_t size);
 
-/* Has the host back this part of one region by small pages; a wish, which cannot fail. */
+/* Has the host back this part of one region by small or by huge pages; a wish, which cannot fail.
+ */
 void guest_mem_small_pages(const struct guest_mem *mem, gpa_t gpa, uint64_t size);
+void guest_mem_huge_pages(const struct guest_mem *mem, gpa_t gpa, uint64_t size);
 
 /*
  * Puts [offset, offset + size) of a file in place of the memory at gpa, without a copy: pages that

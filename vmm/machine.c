@@ -105,7 +105,7 @@ static void on_vcpu_end(void *ctx, const struct vcpu *vcpu)
 	ending_declare(&machine->ending, &verdict);
 }
 
-/* The guest knows when the kernel was where, husk keeps the clock. */
+/* The guest knows how long before init the kernel was where, husk when init started. */
 static void on_milestone(struct machine *machine, const struct link_milestone *milestone)
 {
 	static const char *const names[LINK_MILESTONES] = {
@@ -114,11 +114,11 @@ static void on_milestone(struct machine *machine, const struct link_milestone *m
 		[LINK_KERNEL_CPUS] = "kernel: CPUs",
 		[LINK_KERNEL_DONE] = "kernel is up",
 	};
-	uint64_t now = clock_now_ns(), age;
+	uint64_t init_ns = metrics_init_ns(&machine->metrics), before;
 
-	if (!__builtin_mul_overflow(milestone->age_us, 1000ull, &age) &&
-	    age < now - machine->timeline->marks[0].ns)
-		timeline_mark_at(machine->timeline, names[milestone->which], now - age);
+	if (init_ns && !__builtin_mul_overflow(milestone->before_us, 1000ull, &before) &&
+	    before < init_ns - machine->timeline->marks[0].ns)
+		timeline_mark_at(machine->timeline, names[milestone->which], init_ns - before);
 }
 
 static void on_link(void *ctx, enum guest_link_event event)

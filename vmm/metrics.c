@@ -130,6 +130,11 @@ static bool init_seen(const struct metrics *metrics)
 	return atomic_load(&metrics->init) == INIT_SEEN;
 }
 
+uint64_t metrics_init_ns(const struct metrics *metrics)
+{
+	return init_seen(metrics) ? metrics->init_ns : 0;
+}
+
 void metrics_end(struct metrics *metrics)
 {
 	if (metrics->vcpus[0].entered_ns)

@@ -43,6 +43,9 @@ void metrics_close(struct metrics *metrics);
 /* The guest says that its init starts, on a vCPU's thread. It counts once. */
 void metrics_init_starts(struct metrics *metrics);
 
+/* When that was; 0: not yet. For the main thread. */
+uint64_t metrics_init_ns(const struct metrics *metrics);
+
 /*
  * At the end, on the main thread. metrics_end comes first, once; metrics_print writes to standard
  * error, metrics_write one line of JSON; 0 or -errno.

@@ -264,7 +264,7 @@ static void lost_output_is_told_once(void **state)
 /* The mark on the scratch register counts with its value alone; a milestone has to be whole. */
 static void init_and_milestones(void **state)
 {
-	struct link_milestone milestone = {.which = LINK_KERNEL_DONE, .age_us = 1234};
+	struct link_milestone milestone = {.which = LINK_KERNEL_DONE, .before_us = 1234};
 	struct pair *pair = *state;
 
 	out(pair, UART_SCR, 0x5a);
@@ -279,7 +279,7 @@ static void init_and_milestones(void **state)
 	streams_serve(&pair->loop);
 	assert_int_equal(pair->events[GUEST_LINK_MILESTONE], 1);
 	assert_int_equal(pair->link.milestone.which, LINK_KERNEL_DONE);
-	assert_int_equal(pair->link.milestone.age_us, 1234);
+	assert_int_equal(pair->link.milestone.before_us, 1234);
 	/* One that husk has no name for. */
 	milestone.which = LINK_MILESTONES;
 	send_frame(pair, LINK_MILESTONE, &milestone, sizeof(milestone));
