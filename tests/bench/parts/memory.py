@@ -39,7 +39,8 @@ def look(pids, memory):
         ram, rest = split_ram(mappings(pid), memory)
         found += bool(ram)
         overhead += sum(sizes["Pss"] for _, _, sizes in rest)
-        private += sum(sizes["Private_Dirty"] for _, _, sizes in ram)
+        # Not Private_Dirty: pages of a kernel's file in memory (tmpfs) count as dirty.
+        private += sum(sizes["Anonymous"] for _, _, sizes in ram)
     if found != 1:
         raise Unable("guest RAM was found in %d of the processes %s" % (found, pids))
     return overhead, private
