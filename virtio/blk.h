@@ -26,8 +26,8 @@ void blk_destroy(struct blk *blk);
 
 struct virtio_device *blk_virtio(struct blk *blk);
 /*
- * Waits until no request is under way, and starts no more: the disk may then be closed, and given to
- * others, while a guest still runs. Makes no call but poll.
+ * Waits until no request is under way, and starts no more: the disk may then be closed, and given
+ * to others, while a guest still runs. Makes no call but poll.
  */
 void blk_end(struct blk *blk);
 /* The descriptor of its ring; -1: it has none. */
