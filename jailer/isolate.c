@@ -13,7 +13,7 @@
  *     is dumpable: otherwise those files belong to root. The PID namespace is for children:
  *     supervise.c forks the first.
  *     Scopes, by Landlock: the supervisor may signal its child, and neither anybody else. Both are
- * to be in one domain for it, so before the fork.
+ *     to be in one domain for it, so before the fork.
  *  3. The other namespaces. What is mounted from here on must not get out to the host: mounts
  *     become private before anything is mounted.
  *  4. An empty root: a tmpfs, which is not writable and has no room for even one file. It is
@@ -226,8 +226,8 @@ const char *isolate_advice(int err)
 	default:
 		return "allow user namespaces (sysctl kernel.unprivileged_userns_clone=1; "
 		       "kernel.apparmor_restrict_unprivileged_userns=0, or an AppArmor profile "
-		       "for husk; in a container, a runtime profile that lets unshare and mount "
-		       "pass) or run husk as root";
+		       "for husk; in a container, a runtime profile that lets unshare, setns, "
+		       "mount, pivot_root and umount2 pass) or run husk as root";
 	}
 }
 
@@ -259,7 +259,10 @@ int isolate_make(void)
 int isolate_enter(int pidfd)
 {
 	/* With the mount namespace come its root, and that as the working folder. */
-	return setns(pidfd, SHARED_NAMESPACES) ? failed("namespaces", -errno) : 0;
+	if (!setns(pidfd, SHARED_NAMESPACES))
+		return 0;
+	/* ESRCH: the parent was killed, and nobody is there to be told. */
+	return errno == ESRCH ? -ESRCH : failed("namespaces", -errno);
 }
 
 int isolate_end(void)
@@ -277,6 +280,15 @@ struct probed {
 	size_t stage;
 };
 
+/* isolate_enter, which is silent here. */
+static int enter_own(const struct stage **ret_stage)
+{
+	cleanup_fd int self = (int)syscall(SYS_pidfd_open, getpid(), 0);
+
+	*ret_stage = &stages[STAGE_MAKE];
+	return self < 0 || setns(self, SHARED_NAMESPACES) ? -errno : 0;
+}
+
 static void __attribute__((noreturn)) probe(int report)
 {
 	const struct stage *stage = stages;
@@ -285,7 +297,11 @@ static void __attribute__((noreturn)) probe(int report)
 
 	/* What the stages log is for those who run a VM. */
 	dup2(null_fd, STDERR_FILENO);
-	probed.err = run_stages(0, ARRAY_SIZE(stages), &stage);
+	probed.err = run_stages(0, STAGE_END, &stage);
+	if (!probed.err) /* as a child does, while that is allowed */
+		probed.err = enter_own(&stage);
+	if (!probed.err)
+		probed.err = run_stages(STAGE_END, ARRAY_SIZE(stages), &stage);
 	probed.stage = (size_t)(stage - stages);
 	_exit(write(report, &probed, sizeof(probed)) != sizeof(probed));
 }

@@ -13,7 +13,7 @@
  *	  other				trap
  *
  * By halving, as the kernel tries every call there is when it takes a program (to know which it
- *need not run it for): one call after the other made that twice as long.
+ * need not run it for): one call after the other made that twice as long.
  *
  * What the kernel takes as an int is compared in 32 bits, as the upper half of a register may hold
  * anything then; the kernel does not look at it either.

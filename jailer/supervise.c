@@ -29,6 +29,7 @@
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -43,6 +44,7 @@
  * anew.
  */
 #define END_MS 5000
+#define HOSTS_PID_NAMESPACE 0xeffffffcu /* Linux, include/linux/proc_ns.h: PROC_PID_INIT_INO */
 /* Of the parent: its ends of the pipes, behind the standard streams. */
 enum { ALIVE_FD = STDERR_FILENO + 1, TOLD_FD };
 
@@ -55,6 +57,7 @@ struct supervisor {
 	int child_fd, signal_fd, epoll_fd;
 	int told;    /* the signal by which the VM was told to end; 0: none yet */
 	bool killed; /* as it did not end */
+	bool must_reap;
 };
 
 static sigset_t watched_signals(void)
@@ -93,6 +96,13 @@ static void pass_on(struct supervisor *supervisor, int nr)
 	}
 }
 
+static void __attribute__((noreturn)) say_killed(const struct supervisor *supervisor)
+{
+	log_error("the VM did not end within %d seconds of signal %d (%s) and was killed",
+		  END_MS / 1000, supervisor->told, strsignal(supervisor->told));
+	_exit(128 + supervisor->told);
+}
+
 /* Exits as the child did. */
 static void __attribute__((noreturn)) follow(const struct supervisor *supervisor, int status)
 {
@@ -104,11 +114,8 @@ static void __attribute__((noreturn)) follow(const struct supervisor *supervisor
 	/* Not tcsetattr: it looks at the result, by a call that the filter forbids. */
 	if (supervisor->has_terminal)
 		ioctl(STDIN_FILENO, TCSETS, &supervisor->terminal);
-	if (supervisor->killed) {
-		log_error("the VM did not end within %d seconds of signal %d (%s) and was killed",
-			  END_MS / 1000, supervisor->told, strsignal(supervisor->told));
-		_exit(128 + supervisor->told);
-	}
+	if (supervisor->killed)
+		say_killed(supervisor);
 	if (nr != SIGSYS) /* the filter has said more about it */
 		log_error("the VM's process was killed by signal %d (%s)%s", nr, strsignal(nr),
 			  nr == SIGKILL ? "; if nobody did that, the host ran out of memory: see "
@@ -118,12 +125,15 @@ static void __attribute__((noreturn)) follow(const struct supervisor *supervisor
 }
 
 /* The child has told its exit status: what is left of it is the kernel's business. */
-static void follow_told(void)
+static void follow_told(const struct supervisor *supervisor)
 {
 	unsigned char status;
 
-	if (read(TOLD_FD, &status, 1) == 1)
-		_exit(status);
+	if (read(TOLD_FD, &status, 1) != 1)
+		return;
+	if (supervisor->must_reap)
+		waitpid(supervisor->child, NULL, 0);
+	_exit(status);
 }
 
 /* A signal is there. */
@@ -148,13 +158,14 @@ static void __attribute__((noreturn)) watch(struct supervisor *supervisor)
 		switch (epoll_wait(supervisor->epoll_fd, &event, 1,
 				   supervisor->told ? END_MS : -1)) {
 		case 0:
+			if (supervisor->killed) /* and cannot even die: its end is the kernel's */
+				say_killed(supervisor);
 			supervisor->killed = true;
 			signal_child(supervisor, SIGKILL);
-			take_signal(supervisor);
 			break;
 		case 1:
 			if (event.data.fd == TOLD_FD)
-				follow_told();
+				follow_told(supervisor);
 			else
 				take_signal(supervisor);
 			break;
@@ -228,6 +239,17 @@ static int keep_pipes(int alive_fd, int told_fd)
 	return 0;
 }
 
+/*
+ * Whether a child that outlives its parent may stay a zombie. The host's first process reaps all
+ * that come to it; that of a container may be any program.
+ */
+static bool is_in_container(void)
+{
+	struct stat st;
+
+	return stat("/proc/self/ns/pid", &st) || st.st_ino != HOSTS_PID_NAMESPACE;
+}
+
 /* The jail, in which both end up. */
 static int jail(void)
 {
@@ -290,6 +312,7 @@ int supervise(const struct supervise_spec *spec, struct supervised *ret_child)
 	struct supervised *child = ret_child;
 	int alive[2] = {-1, -1}, told[2] = {-1, -1}, err;
 
+	supervisor.must_reap = is_in_container();
 	err = spec->jail ? isolate_begin() : 0;
 	if (!err)
 		err = make_pipes(alive, told);
@@ -331,6 +354,8 @@ static int enter_jail(struct supervised *child)
 	if (got != 1)
 		_exit(0); /* nobody is there to see it */
 	err = isolate_enter(child->parent_fd);
+	if (err == -ESRCH)
+		_exit(0);
 	if (err)
 		return err;
 	/* It would let the child signal its parent. */

@@ -66,7 +66,8 @@ static bool read_record(int fd, char *record, size_t size, unsigned long long *r
 
 	do
 		len = read(fd, record, size - 1);
-	while (len < 0 && errno == EPIPE); /* the oldest was overwritten: on to the next */
+	while (len < 0 &&
+	       (errno == EPIPE || errno == EINVAL)); /* overwritten, or too long: the next */
 	if (len <= 0)
 		return false;
 	record[len] = '\0';

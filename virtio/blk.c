@@ -406,15 +406,27 @@ static void blk_stop(struct virtio_device *virtio)
 {
 	struct blk *blk = container_of(virtio, struct blk, virtio);
 
-	blk_disk_drain(&blk->disk);
+	blk_disk_drain(&blk->disk, 0);
 	free_all_requests(blk);
 }
 
-void blk_end(struct blk *blk)
+bool blk_end(struct blk *blk, uint64_t deadline_ns)
 {
-	pthread_mutex_lock(&blk->virtio.device.lock);
-	blk_stop(&blk->virtio);
-	pthread_mutex_unlock(&blk->virtio.device.lock);
+	pthread_mutex_t *lock = &blk->virtio.device.lock;
+	bool ended = false;
+
+	/* A vCPU that resets the device may hold the lock, and wait for the disk as well. */
+	while (pthread_mutex_trylock(lock))
+		if (clock_now_ns() >= deadline_ns)
+			goto out;
+	ended = blk_disk_drain(&blk->disk, deadline_ns);
+	/* For good: the lock stays with who ends the VM. */
+out:
+	if (!ended)
+		log_warn("disk \"%s\" does not answer: what is under way on it may go on after the "
+			 "end of the VM",
+			 blk->name);
+	return ended;
 }
 
 static const struct virtio_ops blk_ops = {.stop = blk_stop, .kick = blk_kick};

@@ -27,9 +27,10 @@ void blk_destroy(struct blk *blk);
 struct virtio_device *blk_virtio(struct blk *blk);
 /*
  * Waits until no request is under way, and starts no more: the disk may then be closed, and given
- * to others, while a guest still runs. Makes no call but poll.
+ * to others, while a guest still runs. False, and a line in the log, if that takes until
+ * `deadline_ns` (CLOCK_MONOTONIC). Makes no call but poll.
  */
-void blk_end(struct blk *blk);
+bool blk_end(struct blk *blk, uint64_t deadline_ns);
 /* The descriptor of its ring; -1: it has none. */
 int blk_ring(const struct blk *blk);
 

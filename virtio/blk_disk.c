@@ -7,6 +7,8 @@
 #include "blk_ring.h"
 #include "util.h"
 
+#define DRAIN_LOOK_MS 10 /* how often the deadline is looked at */
+
 #define PUNCH (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE)
 #define ZERO (FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE)
 
@@ -57,7 +59,7 @@ int blk_disk_init(struct blk_disk *disk, struct blk_file *file)
 void blk_disk_fini(struct blk_disk *disk)
 {
 	if (disk->ring)
-		blk_disk_drain(disk);
+		blk_disk_drain(disk, 0);
 	blk_ring_destroy(disk->ring);
 	disk->ring = NULL;
 	blk_file_close(&disk->file);
@@ -276,7 +278,7 @@ struct blk_io *blk_disk_take(struct blk_disk *disk)
 	return list_take(&disk->done);
 }
 
-void blk_disk_drain(struct blk_disk *disk)
+bool blk_disk_drain(struct blk_disk *disk, uint64_t deadline_ns)
 {
 	disk->is_draining = true;
 	/* None is queued, unless somebody forgot to submit. */
@@ -286,11 +288,15 @@ void blk_disk_drain(struct blk_disk *disk)
 	}
 	while (disk->in_flight) {
 		disk_collect(disk);
-		if (disk->in_flight)
-			blk_ring_wait(disk->ring);
+		if (!disk->in_flight)
+			break;
+		if (deadline_ns && clock_now_ns() >= deadline_ns)
+			return false;
+		blk_ring_wait(disk->ring, deadline_ns ? DRAIN_LOOK_MS : -1);
 	}
 	list_clear(&disk->flushing);
 	list_clear(&disk->waiting);
 	list_clear(&disk->done);
 	disk->is_draining = false;
+	return true;
 }

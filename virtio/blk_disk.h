@@ -87,10 +87,12 @@ void blk_disk_submit(struct blk_disk *disk);
 struct blk_io *blk_disk_take(struct blk_disk *disk);
 
 /*
- * Waits until nothing is under way, on any thread: makes no call but poll. What has not come to its
+ * Waits until nothing is under way, on any thread: makes no call but poll. At most until
+ * `deadline_ns` (CLOCK_MONOTONIC; 0: for ever): false if something still is, and then the disk can
+ * only be left as it is. Otherwise true. What has not come to its
  * end then never does: every operation is given up (not to be taken any more), as if it had not
  * been started; of what was under way, parts may have been done.
  */
-void blk_disk_drain(struct blk_disk *disk);
+bool blk_disk_drain(struct blk_disk *disk, uint64_t deadline_ns);
 
 #endif

@@ -172,10 +172,10 @@ void *blk_ring_take(struct blk_ring *ring, int *ret_result)
 	return NULL;
 }
 
-void blk_ring_wait(const struct blk_ring *ring)
+void blk_ring_wait(const struct blk_ring *ring, int ms)
 {
 	struct pollfd ready = {.fd = ring->uring.ring_fd, .events = POLLIN};
 
 	/* An error is a signal: the caller looks, and comes back. */
-	poll(&ready, 1, -1);
+	poll(&ready, 1, ms);
 }

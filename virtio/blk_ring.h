@@ -55,7 +55,7 @@ void *blk_ring_unqueue(struct blk_ring *ring);
 
 /* The next call that is done, in no order, and what the kernel gave for it; NULL: none is. */
 void *blk_ring_take(struct blk_ring *ring, int *ret_result);
-/* Waits until there is something to take. Any thread. */
-void blk_ring_wait(const struct blk_ring *ring);
+/* Waits until there is something to take, at most so long (-1: for ever). Any thread. */
+void blk_ring_wait(const struct blk_ring *ring, int ms);
 
 #endif

@@ -109,6 +109,7 @@ int guest_mem_map_file(const struct guest_mem *mem, gpa_t gpa, uint64_t size, in
 {
 	const struct guest_region *region = guest_mem_find(mem, gpa, size);
 	void *host;
+	int err = 0;
 
 	if (!region)
 		return -EFAULT;
@@ -116,10 +117,16 @@ int guest_mem_map_file(const struct guest_mem *mem, gpa_t gpa, uint64_t size, in
 		return -ENOTSUP;
 	host = region->host + (gpa - region->gpa);
 	if (mmap(host, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, fd,
-		 (off_t)offset) == MAP_FAILED)
-		return -errno;
+		 (off_t)offset) == MAP_FAILED) {
+		err = -errno;
+		/* Some kernels have taken away by then what was there. */
+		if (mmap(host, size, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1,
+			 0) == MAP_FAILED)
+			return err;
+	}
 	keep_private(host, size);
-	return 0;
+	return err;
 }
 
 void guest_mem_fini(struct guest_mem *mem)

@@ -57,7 +57,7 @@ void guest_mem_huge_pages(const struct guest_mem *mem, gpa_t gpa, uint64_t size)
  * nobody writes are shared with all who map the file, and what is written stays here. All are
  * multiples of the page size. The file is to stay as it is for as long as the VM lives, as that of
  * a running program. 0; -EFAULT outside of one region; -ENOTSUP for memory that guest_mem_map did
- * not make; -errno of mmap, and the memory is as before.
+ * not make; -errno of mmap, and the memory is zeroed.
  */
 int guest_mem_map_file(const struct guest_mem *mem, gpa_t gpa, uint64_t size, int fd,
 		       uint64_t offset);

@@ -27,6 +27,8 @@
 #include "vm.h"
 
 #define VIRTIO_DEVICES_MAX (CONFIG_DRIVES_MAX + CONFIG_NICS_MAX)
+/* How long the end of a VM waits for what is under way on its disks. */
+#define DISKS_END_NS 2000000000ull
 #define PLATFORM_DEVICES_MAX (VIRTIO_DEVICES_MAX + 2)
 
 /* Where virtio devices interrupt; where there are more devices than these, they share. */
@@ -50,6 +52,7 @@ struct machine {
 	struct power power;
 	struct console console;
 	struct guest_link link; /* husk run */
+	uint32_t milestones;	/* bit: enum link_milestone_kind, as it was told */
 	struct blk *blks[CONFIG_DRIVES_MAX];
 	struct net *nets[CONFIG_NICS_MAX];
 	struct virtio_device *virtios[VIRTIO_DEVICES_MAX];
@@ -115,7 +118,12 @@ static void on_milestone(struct machine *machine, const struct link_milestone *m
 		[LINK_KERNEL_DONE] = "kernel is up",
 	};
 	uint64_t init_ns = metrics_init_ns(&machine->metrics), before;
+	uint32_t bit = 1u << milestone->which;
 
+	/* Each once: what husk itself has to say needs its room. */
+	if (machine->milestones & bit)
+		return;
+	machine->milestones |= bit;
 	if (init_ns && !__builtin_mul_overflow(milestone->before_us, 1000ull, &before) &&
 	    before < init_ns - machine->timeline->marks[0].ns)
 		timeline_mark_at(machine->timeline, names[milestone->which], init_ns - before);
@@ -607,6 +615,11 @@ struct verdict machine_run(struct machine *machine)
 	return verdict;
 }
 
+static bool is_disk(enum seccomp_use use)
+{
+	return use == SECCOMP_FD_DISK || use == SECCOMP_FD_DISK_RO;
+}
+
 /* Whether somebody may wait for this descriptor to be closed. */
 static bool is_awaited(enum seccomp_use use)
 {
@@ -627,6 +640,8 @@ void machine_end(struct machine *machine, int status)
 {
 	const struct vm_config *config = machine->config;
 	const struct seccomp_fds *fds = &machine->fds;
+	const uint64_t deadline_ns = clock_now_ns() + DISKS_END_NS;
+	bool disks_ended = true;
 	unsigned int i;
 	int fd, err;
 
@@ -641,10 +656,10 @@ void machine_end(struct machine *machine, int status)
 				  strerror(-err));
 	}
 	for (i = 0; i < CONFIG_DRIVES_MAX; i++)
-		if (machine->blks[i])
-			blk_end(machine->blks[i]);
+		if (machine->blks[i] && !blk_end(machine->blks[i], deadline_ns))
+			disks_ended = false;
 	for (i = 0; i < fds->nr; i++)
-		if (is_awaited(fds->fds[i].use))
+		if ((disks_ended || !is_disk(fds->fds[i].use)) && is_awaited(fds->fds[i].use))
 			close(fds->fds[i].fd);
 	for (fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
 		close(fd);

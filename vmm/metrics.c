@@ -114,7 +114,8 @@ void metrics_init_starts(struct metrics *metrics)
 static void read_faults(const struct metrics *metrics, uint64_t *ret_minor, uint64_t *ret_major)
 {
 	char stat[512];
-	ssize_t len = pread(metrics->process_fd, stat, sizeof(stat) - 1, 0);
+	ssize_t len =
+		metrics->process_fd < 0 ? 0 : pread(metrics->process_fd, stat, sizeof(stat) - 1, 0);
 	const char *at;
 
 	*ret_minor = *ret_major = UINT64_MAX;

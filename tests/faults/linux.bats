@@ -12,6 +12,7 @@ setup() {
 }
 
 teardown() {
+	[ ! -d fs ] || fsfreeze -u fs 2>/dev/null || : # or nothing below could end
 	clean_up
 }
 
@@ -136,4 +137,16 @@ UNTIL_DOWN='for i in $(seq 100); do [ "$(cat /sys/class/net/eth0/carrier)" = 0 ]
 	ends_with 137
 	[ "$(cat err)" = "husk: the VM's process was killed by signal 9 (Killed); if nobody did that, the host ran out of memory: see its kernel's log (dmesg)" ]
 	is_kept
+}
+
+@test "a disk that does not answer holds up neither the status nor who is told to end" {
+	make_fs 40M
+	linux_disk 32M
+	start_linux : 'dd if=/dev/urandom of=/dev/vdb bs=4k count=1 oflag=direct & sleep 2; exit 6' -d $disk
+	fsfreeze -f fs
+	start=$(date +%s)
+	ends_with 6
+	[ $(($(date +%s) - start)) -lt 60 ]
+	grep 'does not answer' err
+	fsfreeze -u fs
 }

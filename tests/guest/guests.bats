@@ -189,6 +189,23 @@ end' ]
 	[ "$(cat err)" = 'husk: --metrics: cannot write "/dev/full": No space left on device' ]
 }
 
+@test "--metrics where there is no /proc: faults are unknown, and the filter has nothing to say" {
+	[ "$(id -u)" -eq 0 ] || skip "takes root"
+	mkdir -p root/dev root/kernel
+	cp "$HUSK" root/husk
+	cp -a /dev/kvm root/dev/kvm
+	GUESTS=/kernel config hello ''
+	cp "$BATS_TEST_DIRNAME/../../build/guest/hello" root/kernel/hello
+	cp vm.json root
+	status=0
+	chroot root /husk --config-file /vm.json --no-api --no-sandbox --metrics /metrics.json >out 2>err </dev/null ||
+		status=$?
+	cat err
+	[ "$status" -eq 0 ]
+	[ "$(tail -n 1 out)" = end ]
+	python3 -c 'import json; assert json.load(open("root/metrics.json"))["faults"] == {"minor": None, "major": None}'
+}
+
 @test "who waits for husk has its status, and its streams are closed, before KVM has taken the VM apart" {
 	truncate -s 1M disk
 	config end end=power-off 64 1 "$(drive data disk)"

@@ -473,7 +473,7 @@ static void a_drain_gives_all_up(void **state)
 	complete(0, 100);	 /* would go on */
 	complete(1, -EAGAIN);	 /* would be made at once */
 	complete(0, 0);		 /* would be followed by the next flush */
-	blk_disk_drain(&f->disk);
+	assert_true(blk_disk_drain(&f->disk, 0));
 	assert_null(blk_disk_take(&f->disk));
 	assert_int_equal(kernel.submissions, submissions);
 	assert_int_equal(kernel.nr_pending, 0);
@@ -489,7 +489,7 @@ static void a_flush_that_fails_in_a_drain_counts(void **state)
 
 	start(f, 0, BLK_IO_FLUSH, 0);
 	complete(0, -EIO);
-	blk_disk_drain(&f->disk);
+	assert_true(blk_disk_drain(&f->disk, 0));
 	start(f, 1, BLK_IO_FLUSH, 0);
 	assert_done(f, 1, -EIO);
 }
