@@ -124,7 +124,7 @@ block_is() {
 	ask 'z 1' 1
 	ask 'd 1' 1
 	end_guest 0 "Input\/output error"
-	umount fs
+	wait_for umount fs
 	mount_fs
 	block_is fs/disk 1 A
 }

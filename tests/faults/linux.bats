@@ -72,7 +72,7 @@ is_kept() {
 	grep -x 'not written' out
 	grep -x read-only out
 	grep -x kept out
-	umount fs
+	wait_for umount fs
 	mount_fs
 	is_kept
 }
