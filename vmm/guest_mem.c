@@ -88,10 +88,10 @@ int guest_mem_map(struct guest_mem *mem, gpa_t gpa, uint64_t size)
 
 static void advise(const struct guest_mem *mem, gpa_t gpa, uint64_t size, int advice)
 {
-	void *host = guest_mem_ptr(mem, gpa, size);
+	const struct guest_region *region = guest_mem_find(mem, gpa, size);
 
-	if (host)
-		madvise(host, size, advice);
+	if (region && region->owned)
+		madvise(region->host + (gpa - region->gpa), size, advice);
 }
 
 void guest_mem_small_pages(const struct guest_mem *mem, gpa_t gpa, uint64_t size)

@@ -47,7 +47,9 @@ int guest_mem_add(struct guest_mem *mem, gpa_t gpa, uint64_t size, void *host);
  */
 int guest_mem_map(struct guest_mem *mem, gpa_t gpa, uint64_t size);
 
-/* Has the host back this part of one region by small or by huge pages; a wish, which cannot fail.
+/*
+ * Has the host back this part of one region by small or by huge pages; a wish, which cannot fail,
+ * and is for memory that guest_mem_map made.
  */
 void guest_mem_small_pages(const struct guest_mem *mem, gpa_t gpa, uint64_t size);
 void guest_mem_huge_pages(const struct guest_mem *mem, gpa_t gpa, uint64_t size);
