@@ -97,7 +97,7 @@ static void bench_attach(struct bench *bench, struct virtio_device *virtio, uint
 	guest->next_free = FAKE_RAM_BASE;
 	memset(fake_ptr(guest, FAKE_RAM_BASE, FAKE_RAM_SIZE), 0, FAKE_RAM_SIZE);
 	bench->next = RAM_BASE;
-	virtio_mmio_init(virtio);
+	virtio_mmio_init(virtio, NULL);
 	fake_guest_attach(guest, virtio);
 	fake_guest_start(guest, fake_offered_features(guest) & ~without, QUEUE_SIZE);
 }
