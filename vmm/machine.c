@@ -6,6 +6,7 @@
 #include <linux/virtio_mmio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -369,6 +370,28 @@ static int create_vcpus(struct machine *machine)
 	return err;
 }
 
+/*
+ * That a driver has seen an interrupt of its rings is news to nobody, so KVM is to drop the write
+ * that says so, by an eventfd that nobody reads, and the vCPU goes on. InterruptStatus keeps the
+ * bit: drivers take it for a reason to look at the rings, and no other answer would do, as one
+ * could come too late for a buffer that was used meanwhile.
+ */
+static int drop_ring_acks(struct machine *machine)
+{
+	cleanup_fd int nobody = eventfd(0, EFD_CLOEXEC);
+	unsigned int i;
+	int err = 0;
+
+	if (nobody < 0) {
+		err = -errno;
+		log_error("cannot make an eventfd: %s", strerror(-err));
+	}
+	for (i = 0; !err && i < machine->nr_virtios; i++)
+		err = vm_add_ioeventfd(&machine->vm, virtio_addr(i) + VIRTIO_MMIO_INTERRUPT_ACK,
+				       VIRTIO_MMIO_INT_VRING, nobody);
+	return err;
+}
+
 /* Ties kicks and interrupts to KVM: last, in one go (vm.h). */
 static int connect_devices(struct machine *machine)
 {
@@ -387,6 +410,8 @@ static int connect_devices(struct machine *machine)
 			err = vm_add_ioeventfd(&machine->vm, notify, queue,
 					       virtio->kicks[queue].fd);
 	}
+	if (!err && machine->nr_virtios)
+		err = drop_ring_acks(machine);
 	bus_freeze(&machine->pio);
 	bus_freeze(&machine->mmio);
 	timeline_mark(machine->timeline, "devices connected");

@@ -53,6 +53,20 @@ setup() {
 	[ "$(sha256sum <"$disk")" = "$before" ]
 }
 
+@test "a request and its interrupt cost no exit to husk" {
+	truncate -s 4M "$disk"
+	for count in 10 510; do
+		husk --metrics "$BATS_TEST_TMPDIR/$count" -d "$disk" -- \
+			dd if=/dev/vdb of=/dev/null bs=4k iflag=direct count="$count" 2>/dev/null
+	done
+	python3 - "$BATS_TEST_TMPDIR"/{10,510} <<-'END'
+		import json, sys
+		few, many = [json.load(open(path))["exits"] for path in sys.argv[1:]]
+		assert many["user"]["mmio"] - few["user"]["mmio"] < 50, (few, many)
+		assert many["all"] - few["all"] > 500, (few, many)
+	END
+}
+
 @test "discard gives blocks back on the host" {
 	make_disk "$disk" 64M
 	husk -d "$disk" -- sh -ec 'mount /dev/vdb /mnt; head -c 33554432 /dev/urandom >/mnt/file'

@@ -61,7 +61,7 @@ all_ok() {
 	chmod 400 read-only
 	config blk '' 64 1 "$(drive data disk), $(drive other read-only true)"
 	run_vm
-	all_ok 34
+	all_ok 35
 	grep -x 'ID data' out
 	grep -x "sector 1 $(dd if=before bs=512 skip=1 count=1 status=none | crc32 | cut -d ' ' -f 1)" out
 	# In sector 1 each byte is one more, 12 to 15 filled with a letter each, the rest as it was.
