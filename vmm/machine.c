@@ -3,14 +3,10 @@
 
 #include <errno.h>
 #include <linux/kvm.h>
-#include <linux/virtio_mmio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
-#include "blk.h"
 #include "boot_x86.h"
 #include "confine.h"
 #include "console.h"
@@ -18,22 +14,17 @@
 #include "guest_link.h"
 #include "layout_x86.h"
 #include "metrics.h"
-#include "net.h"
 #include "payload.h"
 #include "power.h"
 #include "seccomp.h"
 #include "seccomp_print.h"
 #include "util.h"
-#include "virtio_mmio.h"
+#include "virtio_slots.h"
 #include "vm.h"
 
-#define VIRTIO_DEVICES_MAX (CONFIG_DRIVES_MAX + CONFIG_NICS_MAX)
 /* How long the end of a VM waits for what is under way on its disks. */
 #define DISKS_END_NS 2000000000ull
-#define PLATFORM_DEVICES_MAX (VIRTIO_DEVICES_MAX + 2)
-
-/* Where virtio devices interrupt; where there are more devices than these, they share. */
-static const uint32_t virtio_irqs[] = {5, 6, 7, 9, 10, 11, 12, 14, 15};
+#define PLATFORM_DEVICES_MAX (VIRTIO_SLOTS_MAX + 2)
 
 struct machine {
 	const struct vm_config *config;
@@ -54,11 +45,7 @@ struct machine {
 	struct console console;
 	struct guest_link link; /* husk run */
 	uint32_t milestones;	/* bit: enum link_milestone_kind, as it was told */
-	struct blk *blks[CONFIG_DRIVES_MAX];
-	struct net *nets[CONFIG_NICS_MAX];
-	struct virtio_device *virtios[VIRTIO_DEVICES_MAX];
-	unsigned int nr_virtios;
-	void *register_pages; /* one for each of them, in a row; read by the guest itself */
+	struct virtio_slots virtio;
 
 	/* The address and interrupt map, as the guest is told it. */
 	struct platform_device devices[PLATFORM_DEVICES_MAX];
@@ -229,84 +216,16 @@ static int create_platform(struct machine *machine)
 	return err;
 }
 
-/* Where the registers of virtio device `number` are. */
-static uint64_t virtio_addr(unsigned int number)
-{
-	return VIRTIO_MMIO_ADDR + (uint64_t)number * VIRTIO_MMIO_SIZE;
-}
-
-/* Gives a virtio device its page of registers and its interrupt. */
-static int add_virtio(struct machine *machine, struct virtio_device *virtio)
-{
-	unsigned int number = machine->nr_virtios++;
-	uint64_t addr = virtio_addr(number);
-
-	machine->virtios[number] = virtio;
-	machine->devices[machine->nr_devices++] = (struct platform_device){
-		PLATFORM_VIRTIO, addr, virtio_irqs[number % ARRAY_SIZE(virtio_irqs)]};
-	virtio_mmio_init(virtio,
-			 (char *)machine->register_pages + (size_t)number * VIRTIO_MMIO_SIZE);
-	return bus_add(&machine->mmio, addr, VIRTIO_MMIO_SIZE, &virtio->device);
-}
-
-static int create_drive(struct machine *machine, unsigned int number)
-{
-	const struct drive_config *drive = &machine->config->drives[number];
-	struct blk_file *file = &machine->resources->drives[number];
-	int err;
-
-	seccomp_fds_add(&machine->fds, file->read_only ? SECCOMP_FD_DISK_RO : SECCOMP_FD_DISK,
-			file->fd, file->size, drive->id);
-	err = blk_create(file, drive->id, &machine->mem, &machine->loop, &machine->blks[number]);
-	if (!err) {
-		seccomp_fds_add(&machine->fds, SECCOMP_FD_RING, blk_ring(machine->blks[number]), 0,
-				drive->id);
-		err = add_virtio(machine, blk_virtio(machine->blks[number]));
-	}
-	if (err)
-		log_error("cannot set up disk \"%s\": %s", drive->path, strerror(-err));
-	return err;
-}
-
-static int create_nic(struct machine *machine, unsigned int number)
-{
-	const struct nic_config *nic = &machine->config->nics[number];
-	struct nic_resources *resources = &machine->resources->nics[number];
-	struct net_backend *backend = resources->backend;
-	struct net_config config = {.mtu = nic->mtu};
-	int err;
-
-	seccomp_fds_add(&machine->fds, resources->is_socket ? SECCOMP_FD_SOCKET : SECCOMP_FD_TAP,
-			backend->fd, 0, nic->id);
-	memcpy(config.mac, resources->mac, sizeof(config.mac));
-	if (!config.mtu && nic->kind == NIC_PASST)
-		config.mtu = NET_PASST_MTU;
-	resources->backend = NULL;
-	err = net_create(backend, &config, nic->id, &machine->mem, &machine->loop,
-			 &machine->nets[number]);
-	return err ? err : add_virtio(machine, net_virtio(machine->nets[number]));
-}
-
 static int create_virtios(struct machine *machine)
 {
-	const struct vm_config *config = machine->config;
-	const size_t nr = config->nr_drives + config->nr_nics;
-	unsigned int i;
-	int err = 0;
+	const struct virtio_slots_spec spec = {.config = machine->config,
+					       .resources = machine->resources,
+					       .mem = &machine->mem,
+					       .loop = &machine->loop,
+					       .mmio = &machine->mmio};
+	int err = virtio_slots_create(&machine->virtio, &spec, &machine->fds);
 
-	if (nr)
-		machine->register_pages = mmap(NULL, nr * VIRTIO_MMIO_SIZE, PROT_READ | PROT_WRITE,
-					       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (machine->register_pages == MAP_FAILED) {
-		machine->register_pages = NULL;
-		log_error("out of memory");
-		return -ENOMEM;
-	}
-
-	for (i = 0; !err && i < config->nr_drives; i++)
-		err = create_drive(machine, i);
-	for (i = 0; !err && i < config->nr_nics; i++)
-		err = create_nic(machine, i);
+	virtio_slots_describe(&machine->virtio, machine->devices, &machine->nr_devices);
 	return err;
 }
 
@@ -370,62 +289,19 @@ static int create_vcpus(struct machine *machine)
 	return err;
 }
 
-/*
- * That a driver has seen an interrupt of its rings is news to nobody, so KVM is to drop the write
- * that says so, by an eventfd that nobody reads, and the vCPU goes on. InterruptStatus keeps the
- * bit: drivers take it for a reason to look at the rings, and no other answer would do, as one
- * could come too late for a buffer that was used meanwhile.
- */
-static int drop_ring_acks(struct machine *machine)
-{
-	cleanup_fd int nobody = eventfd(0, EFD_CLOEXEC);
-	unsigned int i;
-	int err = 0;
-
-	if (nobody < 0) {
-		err = -errno;
-		log_error("cannot make an eventfd: %s", strerror(-err));
-	}
-	for (i = 0; !err && i < machine->nr_virtios; i++)
-		err = vm_add_ioeventfd(&machine->vm, virtio_addr(i) + VIRTIO_MMIO_INTERRUPT_ACK,
-				       VIRTIO_MMIO_INT_VRING, nobody);
-	return err;
-}
-
 /* Ties kicks and interrupts to KVM: last, in one go (vm.h). */
 static int connect_devices(struct machine *machine)
 {
-	unsigned int i, queue;
 	int err = vm_add_irqfd(&machine->vm, COM1_IRQ, machine->console.serial.irq.fd);
 
 	if (!err && is_run(machine))
 		err = vm_add_irqfd(&machine->vm, COM2_IRQ, machine->link.serial.irq.fd);
-	for (i = 0; !err && i < machine->nr_virtios; i++) {
-		struct virtio_device *virtio = machine->virtios[i];
-		gpa_t notify = virtio_addr(i) + VIRTIO_MMIO_QUEUE_NOTIFY;
-
-		err = vm_add_irqfd(&machine->vm, virtio_irqs[i % ARRAY_SIZE(virtio_irqs)],
-				   virtio->irq.fd);
-		for (queue = 0; !err && queue < virtio->nr_queues; queue++)
-			err = vm_add_ioeventfd(&machine->vm, notify, queue,
-					       virtio->kicks[queue].fd);
-	}
-	if (!err && machine->nr_virtios)
-		err = drop_ring_acks(machine);
+	if (!err)
+		err = virtio_slots_connect(&machine->virtio, &machine->vm);
 	bus_freeze(&machine->pio);
 	bus_freeze(&machine->mmio);
 	timeline_mark(machine->timeline, "devices connected");
 	return err;
-}
-
-/* Where this KVM has no such memory, reads of registers leave the guest as writes do. */
-static int set_register_pages(struct machine *machine)
-{
-	if (!machine->nr_virtios || !vm_has_readonly(&machine->vm))
-		return 0;
-	return vm_set_readonly(&machine->vm, VIRTIO_MMIO_ADDR,
-			       (uint64_t)machine->nr_virtios * VIRTIO_MMIO_SIZE,
-			       machine->register_pages);
 }
 
 static int create_vm(struct machine *machine)
@@ -438,7 +314,7 @@ static int create_vm(struct machine *machine)
 	if (!err)
 		err = vm_set_memory(&machine->vm, &machine->mem);
 	if (!err)
-		err = set_register_pages(machine);
+		err = virtio_slots_map(&machine->virtio, &machine->vm);
 	if (!err)
 		err = vm_create_irqchip(&machine->vm);
 	timeline_mark(machine->timeline, "VM");
@@ -486,11 +362,10 @@ static void open_metrics(struct machine *machine)
 	add_fd(machine, SECCOMP_FD_OUTPUT, machine->resources->metrics_fd, "metrics");
 }
 
-/* All descriptors that a thread uses while the guest runs; disks and networks are there already. */
+/* All descriptors that a thread uses while the guest runs; the virtio devices' are there already.
+ */
 static void add_descriptors(struct machine *machine)
 {
-	unsigned int i, queue;
-
 	add_fd(machine, SECCOMP_FD_EPOLL, machine->loop.epoll_fd, "event loop");
 	add_fd(machine, SECCOMP_FD_EVENT, machine->loop.stop_fd, "stop");
 	add_fd(machine, SECCOMP_FD_EVENT, machine->ending.declared_fd, "end");
@@ -511,14 +386,6 @@ static void add_descriptors(struct machine *machine)
 		add_fd(machine, SECCOMP_FD_OUTPUT, machine->console.out.watch.fd, "console");
 	if (machine->console.in.loop)
 		add_fd(machine, SECCOMP_FD_INPUT, machine->console.in.fd, "stdin");
-	for (i = 0; i < machine->nr_virtios; i++) {
-		const struct virtio_device *virtio = machine->virtios[i];
-
-		add_fd(machine, SECCOMP_FD_IRQ, virtio->irq.fd, virtio->device.name);
-		for (queue = 0; queue < virtio->nr_queues; queue++)
-			add_fd(machine, SECCOMP_FD_EVENT, virtio->kicks[queue].fd,
-			       virtio->device.name);
-	}
 }
 
 int machine_create(const struct vm_config *config, struct resources *resources,
@@ -565,19 +432,12 @@ void machine_destroy(struct machine *machine)
 	metrics_close(&machine->metrics);
 	for (i = 0; i < machine->nr_vcpus; i++)
 		vcpu_fini(&machine->vcpus[i]);
-	for (i = 0; i < CONFIG_NICS_MAX; i++)
-		net_destroy(machine->nets[i]);
-	for (i = 0; i < CONFIG_DRIVES_MAX; i++)
-		blk_destroy(machine->blks[i]);
+	virtio_slots_destroy(&machine->virtio);
 	guest_link_fini(&machine->link);
 	console_fini(&machine->console);
 	ending_fini(&machine->ending);
 	vm_fini(&machine->vm);
 	guest_mem_fini(&machine->mem);
-	if (machine->register_pages)
-		munmap(machine->register_pages,
-		       (size_t)(machine->config->nr_drives + machine->config->nr_nics) *
-			       VIRTIO_MMIO_SIZE);
 	if (machine->loop.epoll_fd > 0)
 		event_loop_fini(&machine->loop);
 	free(machine);
@@ -666,7 +526,7 @@ void machine_end(struct machine *machine, int status)
 	const struct vm_config *config = machine->config;
 	const struct seccomp_fds *fds = &machine->fds;
 	const uint64_t deadline_ns = clock_now_ns() + DISKS_END_NS;
-	bool disks_ended = true;
+	bool disks_ended;
 	unsigned int i;
 	int fd, err;
 
@@ -680,9 +540,7 @@ void machine_end(struct machine *machine, int status)
 			log_error("--metrics: cannot write \"%s\": %s", config->metrics,
 				  strerror(-err));
 	}
-	for (i = 0; i < CONFIG_DRIVES_MAX; i++)
-		if (machine->blks[i] && !blk_end(machine->blks[i], deadline_ns))
-			disks_ended = false;
+	disks_ended = virtio_slots_end(&machine->virtio, deadline_ns);
 	for (i = 0; i < fds->nr; i++)
 		if ((disks_ended || !is_disk(fds->fds[i].use)) && is_awaited(fds->fds[i].use))
 			close(fds->fds[i].fd);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The machine: puts a VM together from its parts and runs it. The only place that knows every
- * device, and where each one is.
+ * part; where the virtio devices are is in virtio_slots.h.
  *
  * machine_create and machine_load log why they failed, once. For the main thread.
  */
