@@ -271,6 +271,7 @@ parent(struct supervisor *supervisor, int alive_fd, int told_fd)
 {
 	int err = keep_pipes(alive_fd, told_fd);
 
+	supervisor->must_reap = is_in_container(); /* asks /proc, which the jail hides */
 	supervisor->child_fd = (int)syscall(SYS_pidfd_open, supervisor->child, 0);
 	supervisor->signal_fd = signalfd(-1, &supervisor->watched, SFD_CLOEXEC);
 	if (!err &&
@@ -312,7 +313,6 @@ int supervise(const struct supervise_spec *spec, struct supervised *ret_child)
 	struct supervised *child = ret_child;
 	int alive[2] = {-1, -1}, told[2] = {-1, -1}, err;
 
-	supervisor.must_reap = is_in_container();
 	err = spec->jail ? isolate_begin() : 0;
 	if (!err)
 		err = make_pipes(alive, told);
