@@ -7,10 +7,9 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
+#include "cpuid.h"
 #include "layout_x86.h"
 #include "util.h"
-
-#define CPUID_ENTRIES_MAX 256
 
 /* Control registers and flags; Intel SDM volume 3, 2.5 */
 #define CR0_PE (1ull << 0)
@@ -42,7 +41,7 @@ static int cpu_failed(const char *what, unsigned int index)
 
 /*
  * KVM lists the first level of a topology leaf only, which means that there is none. The second,
- * and the one that ends the list, are added; cpuid_finish fills them in.
+ * and the one that ends the list, are added where they are missing; cpuid_finish fills them in.
  */
 static void add_topology_levels(struct kvm_cpuid2 *cpuid, uint32_t function)
 {
@@ -57,24 +56,6 @@ static void add_topology_levels(struct kvm_cpuid2 *cpuid, uint32_t function)
 						  .flags = KVM_CPUID_FLAG_SIGNIFCANT_INDEX};
 }
 
-int cpu_x86_cpuid(int kvm_fd, struct kvm_cpuid2 **ret_cpuid)
-{
-	struct kvm_cpuid2 *cpuid;
-
-	cpuid = calloc(1, sizeof(*cpuid) + CPUID_ENTRIES_MAX * sizeof(cpuid->entries[0]));
-	if (!cpuid)
-		return -ENOMEM;
-	cpuid->nent = CPUID_ENTRIES_MAX;
-	if (ioctl(kvm_fd, KVM_GET_SUPPORTED_CPUID, cpuid)) {
-		free(cpuid);
-		return cpu_failed("the features", 0);
-	}
-	add_topology_levels(cpuid, 0xb);
-	add_topology_levels(cpuid, 0x1f);
-	*ret_cpuid = cpuid;
-	return 0;
-}
-
 /*
  * One vCPU is one core of one package, so that a guest finds no sibling threads to trust. Intel
  * SDM, CPUID; AMD APM volume 3, appendix E.
@@ -84,6 +65,8 @@ static void cpuid_finish(struct kvm_cpuid2 *cpuid, unsigned int index, unsigned 
 	unsigned int apic_id_bits = 0;
 	uint32_t i;
 
+	add_topology_levels(cpuid, 0xb);
+	add_topology_levels(cpuid, 0x1f);
 	while (1u << apic_id_bits < nr_cpus)
 		apic_id_bits++;
 	for (i = 0; i < cpuid->nent; i++) {

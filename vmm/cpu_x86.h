@@ -29,14 +29,8 @@ struct cpu_start {
 };
 
 /*
- * The CPUID table that KVM supports, with what husk changes for all vCPUs. The caller frees it. 0
- * or -errno. cpu_x86_init finishes it for each vCPU.
- */
-int cpu_x86_cpuid(int kvm_fd, struct kvm_cpuid2 **ret_cpuid);
-
-/*
- * Sets up vCPU number `index` of `nr_cpus`; `cpuid` is changed for it. All but the first one (index
- * 0) wait for the first to wake them. 0 or -errno.
+ * Sets up vCPU number `index` of `nr_cpus`; `cpuid`, a table as of cpuid.h, is changed for it. All
+ * but the first one (index 0) wait for the first to wake them. 0 or -errno.
  */
 int cpu_x86_init(int vcpu_fd, unsigned int index, unsigned int nr_cpus, struct kvm_cpuid2 *cpuid);
 

@@ -15,6 +15,7 @@
 
 #include "config.h"
 #include "cpu_x86.h"
+#include "cpuid.h"
 #include "doctor_guest.h"
 #include "isolate.h"
 #include "util.h"
@@ -170,7 +171,7 @@ static int guest_build(struct vm *vm, struct vcpu *vcpu, const struct bus *pio,
 	if (!err)
 		err = vcpu_init(vcpu, vm, 0, pio, mmio);
 	if (!err)
-		err = cpu_x86_cpuid(vm->kvm_fd, &cpuid);
+		err = cpuid_ask(vm->kvm_fd, &cpuid);
 	if (err)
 		return err;
 	err = cpu_x86_init(vcpu->fd, 0, 1, cpuid);

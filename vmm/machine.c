@@ -268,11 +268,8 @@ int machine_load(struct machine *machine)
 static int create_vcpus(struct machine *machine)
 {
 	unsigned int i, nr = machine->config->cpus;
-	struct kvm_cpuid2 *cpuid;
-	int err = cpu_x86_cpuid(machine->vm.kvm_fd, &cpuid);
+	int err = 0;
 
-	if (err)
-		return err;
 	/*
 	 * All are made before the first is set up: the set-up of the first one's local APIC has
 	 * KVM list the APICs there are, and what is not in the list gets no start-up message.
@@ -283,8 +280,7 @@ static int create_vcpus(struct machine *machine)
 			machine->nr_vcpus++;
 	}
 	for (i = 0; !err && i < nr; i++)
-		err = cpu_x86_init(machine->vcpus[i].fd, i, nr, cpuid);
-	free(cpuid);
+		err = cpu_x86_init(machine->vcpus[i].fd, i, nr, machine->resources->cpuid);
 	timeline_mark(machine->timeline, "vCPUs");
 	return err;
 }

@@ -3,11 +3,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cpuid.h"
 #include "net_stream.h"
 #include "net_tap.h"
 #include "util.h"
@@ -114,6 +116,17 @@ static int open_metrics(const char *path, int *ret_fd)
 	return 0;
 }
 
+/* husk-jailer's folder has nothing that stays. */
+static int open_kvm(const struct vm_config *config, struct resources *resources)
+{
+	char folder[PATH_MAX];
+	bool has_folder = !config->jailed && cpuid_folder(folder);
+	int err = vm_open_kvm_logged(&resources->kvm_fd);
+
+	return err ? err
+		   : cpuid_recall(resources->kvm_fd, has_folder ? folder : NULL, &resources->cpuid);
+}
+
 static int open_files(const struct vm_config *config, struct resources *resources)
 {
 	unsigned int i;
@@ -126,7 +139,7 @@ static int open_files(const struct vm_config *config, struct resources *resource
 				    config->drives[i].read_only);
 	if (!err && config->metrics)
 		err = open_metrics(config->metrics, &resources->metrics_fd);
-	return err ? err : vm_open_kvm_logged(&resources->kvm_fd);
+	return err ? err : open_kvm(config, resources);
 }
 
 /* passt takes its time to start: it is under way first, and waited for last. */
@@ -180,6 +193,8 @@ void resources_close(struct resources *resources)
 
 	host_streams_close(&resources->streams);
 	close_fd_ptr(&resources->kvm_fd);
+	free(resources->cpuid);
+	resources->cpuid = NULL;
 	close_fd_ptr(&resources->metrics_fd);
 	input_file_close(&resources->kernel);
 	input_file_close(&resources->initrd);

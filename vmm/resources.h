@@ -18,11 +18,14 @@
 #include "net_backend.h"
 #include "net_passt.h"
 
+struct kvm_cpuid2;
+
 struct resources {
 	struct host_streams streams;
 	bool is_terminal; /* standard input and output are a terminal, and ours */
 	int kvm_fd;
-	int metrics_fd; /* -1: none */
+	struct kvm_cpuid2 *cpuid; /* what KVM offers (cpuid.h) */
+	int metrics_fd;		  /* -1: none */
 	int verdict_fd; /* the pipe to the supervisor; -1: none. Borrowed, put in by the caller */
 	struct input_file kernel, initrd; /* initrd.fd is -1 without one */
 	struct blk_file drives[CONFIG_DRIVES_MAX];
