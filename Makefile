@@ -171,7 +171,8 @@ golden: husk ## messages and exit statuses of bad input
 
 BENCH :=
 BENCH_RUNS := 3
-BENCHES := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/*.c))
+BENCHES := $(addprefix $(BUILD)/bench/,stopwatch virtio)
+BENCH_VIRTIO_OBJS := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/bench/virtio/*.c))
 BENCH_IMAGES := $(addprefix $(TOP)/bench/,instant first.img first.cpio jobs.img)
 BENCH_GUEST_CC = $(CC) -nostdlib -static -fno-pie -no-pie -Wl,--build-id=none
 
@@ -192,7 +193,11 @@ bench-docs: ## put the last figures of "make bench" into docs/performance.md
 
 bench-programs: $(BENCHES) $(BENCH_IMAGES) ## what "make bench" needs, built only
 
-$(BUILD)/bench/%: $(BUILD)/tests/bench/%.o $(TEST_LIB_OBJS) $(LIB_OBJS)
+$(BUILD)/bench/stopwatch: $(BUILD)/tests/bench/stopwatch.o
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)$(CC) $(LDFLAGS) -o $@ $^
+
+$(BUILD)/bench/virtio: $(BENCH_VIRTIO_OBJS) $(TEST_LIB_OBJS) $(LIB_OBJS)
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
@@ -216,7 +221,7 @@ $(TOP)/bench/first.cpio: $(TOP)/bench/init
 $(TOP)/bench/jobs.img: $(TOP)/bench/init $(addprefix tests/bench/guest/,build-image job jobs)
 	$(call say,IMAGE,$@)tests/bench/guest/build-image $@ $< busybox fio iperf3
 
--include $(patsubst tests/bench/%.c,$(BUILD)/tests/bench/%.d,$(wildcard tests/bench/*.c))
+-include $(BENCH_VIRTIO_OBJS:.o=.d) $(BUILD)/tests/bench/stopwatch.d
 
 # Probes of the jail
 
@@ -314,7 +319,7 @@ coverage: ## which lines of virtio/ and of the loaders no test runs; fails under
 # Static checks
 
 C_FILES := $(wildcard vmm/*.[ch] virtio/*.[ch] jailer/*.[ch] rootfs/*.[ch] tests/unit/*.[ch] tests/guest/*.[ch] \
-	tests/jail/*.[ch] tests/fuzz/*.[ch] tests/abuse/*.[ch] tests/bench/*.c)
+	tests/jail/*.[ch] tests/fuzz/*.[ch] tests/abuse/*.[ch] tests/bench/*.c tests/bench/virtio/*.[ch])
 TIDY_STAMPS := $(patsubst %.c,$(TOP)/lint/%.tidy,$(filter vmm/%.c virtio/%.c jailer/%.c,$(C_FILES)))
 
 lint: check-layers check-classes $(TOP)/lint/format $(TOP)/lint/cppcheck $(TIDY_STAMPS) ## style and static analysis

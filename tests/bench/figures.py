@@ -110,7 +110,8 @@ FIGURES = {
 # Parts that name more figures by themselves, and what those have in common.
 OPEN = {
     "virtio": Figure("", "", "per CPU second",
-                     "a fake guest in the same process puts requests or frames into a ring and takes the "
-                     "answers; CPU time of the process from the kick to the answers (tests/bench/virtio.c)",
-                     more_is_better=True),
+                     "requests or frames by the device's CPU time: of husk's loop on a thread of its own with its "
+                     "ring's helpers, or of QEMU's process; from before the first kick until after the last answer. "
+                     "The driver in another process or thread does not count (tests/bench/virtio/main.c)",
+                     ratio=1, more_is_better=True),
 }
