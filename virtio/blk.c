@@ -43,8 +43,11 @@
  * against what a guest notices.
  */
 #define BATCH_NS 100000u
-/* Data that is asked for in one go: what is in the page cache is copied at once. */
-#define BATCH_BYTES KIB(128)
+/*
+ * Data that is asked for in one go: what is in the page cache is copied at once. About as much as
+ * is copied in that time.
+ */
+#define BATCH_BYTES MIB(1)
 
 /* A request in hand: its framing was checked; data are the part without header and status. */
 struct blk_request {
@@ -129,36 +132,35 @@ static void request_end(struct blk *blk, struct blk_request *req, int err)
 		       (uint32_t)(err ? 0 : req->written) + sizeof(status));
 }
 
-static void begin_read(struct blk *blk, struct blk_request *req)
+/* Starts a transfer. 0, or -EIO: it cannot be. */
+static int begin_read(struct blk *blk, struct blk_request *req)
 {
 	struct blk_io *io = &req->io;
 	int err = data_range(blk, req->header.sector, req->in_bytes, &io->offset);
 
-	if (err) {
-		request_end(blk, req, err);
-		return;
-	}
+	if (err)
+		return err;
 	io->kind = BLK_IO_READ;
 	io->iov = req->data_in;
 	io->nr_iov = req->nr_in;
 	req->written = req->in_bytes;
 	blk_disk_start(&blk->disk, io);
+	return 0;
 }
 
-static void begin_write(struct blk *blk, struct blk_request *req)
+static int begin_write(struct blk *blk, struct blk_request *req)
 {
 	struct blk_io *io = &req->io;
 	int err = data_range(blk, req->header.sector, req->out_bytes, &io->offset);
 
-	if (err || blk->disk.file.read_only) {
-		request_end(blk, req, -EIO);
-		return;
-	}
+	if (err || blk->disk.file.read_only)
+		return -EIO;
 	io->kind = BLK_IO_WRITE;
 	io->iov = req->data_out;
 	io->nr_iov = req->nr_out;
 	req->is_change = true;
 	blk_disk_start(&blk->disk, io);
+	return 0;
 }
 
 static void begin_flush(struct blk *blk, struct blk_request *req)
@@ -212,6 +214,15 @@ static void begin_range(struct blk *blk, struct blk_request *req)
 	blk_disk_start(&blk->disk, &req->io);
 }
 
+/*
+ * A driver that did not accept FLUSH has no way to ask for stable storage, so each change is stable
+ * before it is answered. virtio 1.2, 5.2.6.2.
+ */
+static bool needs_flush(const struct blk *blk, const struct blk_request *req)
+{
+	return req->is_change && !virtio_has_feature(&blk->virtio, VIRTIO_BLK_F_FLUSH);
+}
+
 /* The operation that was under way is done: the next one that the request needs, or its end. */
 static void request_next(struct blk *blk, struct blk_request *req)
 {
@@ -223,11 +234,7 @@ static void request_next(struct blk *blk, struct blk_request *req)
 		request_end(blk, req, err);
 	} else if (req->next_range < req->nr_ranges) {
 		begin_range(blk, req);
-	} else if (req->is_change && !virtio_has_feature(&blk->virtio, VIRTIO_BLK_F_FLUSH)) {
-		/*
-		 * A driver that did not accept FLUSH has no way to ask for stable storage, so each
-		 * change is stable before it is answered. virtio 1.2, 5.2.6.2.
-		 */
+	} else if (needs_flush(blk, req)) {
 		req->is_change = false;
 		begin_flush(blk, req);
 	} else {
@@ -256,19 +263,33 @@ static void begin_ranges(struct blk *blk, struct blk_request *req)
 	request_next(blk, req);
 }
 
-static void request_begin(struct blk *blk, struct blk_request *req)
+/* Goes on with requests whose operation is done. False: there was none. */
+static bool blk_go_on(struct blk *blk)
 {
-	req->io = (struct blk_io){0};
-	req->written = 0;
-	req->is_change = false;
-	req->nr_ranges = req->next_range = 0;
+	struct blk_io *io;
+	bool any = false;
+
+	while ((io = blk_disk_take(&blk->disk))) {
+		request_next(blk, container_of(io, struct blk_request, io));
+		any = true;
+	}
+	blk_disk_submit(&blk->disk);
+	return any;
+}
+
+/*
+ * Transfers that were started may wait for more of their kind. Before anything else: they are made
+ * now, so that without a ring requests are answered in the order in which they came.
+ */
+static void blk_settle(struct blk *blk)
+{
+	blk_disk_submit(&blk->disk);
+	blk_go_on(blk);
+}
+
+static void begin_other(struct blk *blk, struct blk_request *req)
+{
 	switch (req->header.type) {
-	case VIRTIO_BLK_T_IN:
-		begin_read(blk, req);
-		break;
-	case VIRTIO_BLK_T_OUT:
-		begin_write(blk, req);
-		break;
 	case VIRTIO_BLK_T_FLUSH:
 		begin_flush(blk, req);
 		break;
@@ -282,6 +303,32 @@ static void request_begin(struct blk *blk, struct blk_request *req)
 	default:
 		request_end(blk, req, -EOPNOTSUPP);
 	}
+}
+
+static void request_begin(struct blk *blk, struct blk_request *req)
+{
+	int err;
+
+	req->io = (struct blk_io){0};
+	req->written = 0;
+	req->is_change = false;
+	req->nr_ranges = req->next_range = 0;
+	switch (req->header.type) {
+	case VIRTIO_BLK_T_IN:
+		err = begin_read(blk, req);
+		break;
+	case VIRTIO_BLK_T_OUT:
+		err = begin_write(blk, req);
+		break;
+	default:
+		blk_settle(blk);
+		begin_other(blk, req);
+		return;
+	}
+	if (err || needs_flush(blk, req))
+		blk_settle(blk);
+	if (err)
+		request_end(blk, req, err);
 }
 
 /*
@@ -307,42 +354,35 @@ static int request_parse(struct blk_request *req)
 	return 0;
 }
 
+/* The driver broke the rules. What it asked for before is answered, unless it is under way. */
+static void blk_broken(struct blk *blk, const char *why)
+{
+	/* A queue that is broken takes no answers. */
+	blk->virtio.queues[0].state.broken = false;
+	blk_settle(blk);
+	virtio_broken(&blk->virtio, why);
+}
+
 /* Takes requests until there is enough to do. False: there was none. */
 static bool blk_begin(struct blk *blk)
 {
-	struct virtio_device *virtio = &blk->virtio;
 	uint64_t bytes = 0;
 	bool any = false;
 
 	while (blk->nr_free && !blk->disk.done.first && bytes < BATCH_BYTES) {
 		struct blk_request *req = blk->free[blk->nr_free - 1];
-		int ret = virtqueue_pop(&virtio->queues[0], &req->chain);
+		int ret = virtqueue_pop(&blk->virtio.queues[0], &req->chain);
 
-		if (ret < 0)
-			virtio_broken(virtio, "bad descriptor chain");
-		if (ret <= 0)
+		if (!ret)
 			break;
-		if (request_parse(req)) {
-			virtio_broken(virtio, "request without header or status");
+		if (ret < 0 || request_parse(req)) {
+			blk_broken(blk, ret < 0 ? "bad descriptor chain"
+						: "request without header or status");
 			break;
 		}
 		blk->nr_free--;
 		bytes += req->in_bytes + req->out_bytes;
 		request_begin(blk, req);
-		any = true;
-	}
-	blk_disk_submit(&blk->disk);
-	return any;
-}
-
-/* Goes on with requests whose operation is done. False: there was none. */
-static bool blk_go_on(struct blk *blk)
-{
-	struct blk_io *io;
-	bool any = false;
-
-	while ((io = blk_disk_take(&blk->disk))) {
-		request_next(blk, container_of(io, struct blk_request, io));
 		any = true;
 	}
 	blk_disk_submit(&blk->disk);

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <linux/falloc.h>
+#include <string.h>
 
 #include "blk_ring.h"
 #include "util.h"
@@ -46,6 +47,7 @@ int blk_disk_init(struct blk_disk *disk, struct blk_file *file)
 	*disk = (struct blk_disk){.file = *file, .flush = {.kind = BLK_IO_FLUSH}};
 	file->fd = -1;
 	file->is_async = false;
+	list_clear(&disk->row);
 	list_clear(&disk->flushing);
 	list_clear(&disk->waiting);
 	list_clear(&disk->done);
@@ -167,17 +169,97 @@ static void disk_call_now(struct blk_disk *disk, struct blk_io *io)
 	disk_finish(disk, io);
 }
 
+static void disk_queue(struct blk_disk *disk, const struct blk_call *call, struct blk_io *io)
+{
+	blk_ring_queue(disk->ring, call, io);
+	disk->in_flight++;
+	disk->nr_queued++;
+}
+
 static void disk_call(struct blk_disk *disk, struct blk_io *io)
 {
 	struct blk_call call = io_call(io);
 
-	if (!disk->ring) {
+	if (disk->ring)
+		disk_queue(disk, &call, io);
+	else
 		disk_call_now(disk, io);
+}
+
+/* Takes the result of a call that `io`, and those behind it in a row, shared. */
+static void disk_result(struct blk_disk *disk, struct blk_io *io, int result)
+{
+	const bool shared = io->next;
+
+	while (io) {
+		struct blk_io *next = io->next;
+		int part = shared ? (int)MIN((uint64_t)MAX(result, 0), io->len) : result;
+
+		io->next = NULL;
+		/* To one that a shared call did not come to, anything may happen. */
+		if ((shared && !part) || io_advance(io, part))
+			disk_call(disk, io);
+		else
+			disk_finish(disk, io);
+		result -= part;
+		io = next;
+	}
+}
+
+/* Makes a call at once for each that was to share one. */
+static void disk_row_now(struct blk_disk *disk, struct blk_io *io)
+{
+	while (io) {
+		struct blk_io *next = io->next;
+
+		io->next = NULL;
+		disk_call_now(disk, io);
+		io = next;
+	}
+}
+
+/* The row is complete. */
+static void disk_row_call(struct blk_disk *disk)
+{
+	struct blk_io *first = disk->row.first, *io;
+	struct blk_call call;
+
+	list_clear(&disk->row);
+	if (!first || !first->next) {
+		disk->row_iovs = 0;
+		if (first)
+			disk_call(disk, first);
 		return;
 	}
-	blk_ring_queue(disk->ring, &call, io);
-	disk->in_flight++;
-	disk->nr_queued++;
+	call = io_call(first);
+	call.iov = disk->iovs + disk->nr_iovs;
+	call.nr_iov = disk->row_iovs;
+	for (io = first; io; io = io->next) {
+		memcpy(disk->iovs + disk->nr_iovs, io->iov, sizeof(*io->iov) * io->nr_iov);
+		disk->nr_iovs += io->nr_iov;
+	}
+	disk->row_iovs = 0;
+	if (disk->ring) {
+		disk_queue(disk, &call, first);
+		return;
+	}
+	disk->nr_iovs = 0;
+	disk_result(disk, first, blk_call_now(disk->file.fd, &call));
+}
+
+static void disk_row_add(struct blk_disk *disk, struct blk_io *io)
+{
+	const struct blk_io *first = disk->row.first;
+	unsigned int i;
+
+	for (io->len = i = 0; i < io->nr_iov; i++)
+		io->len += io->iov[i].iov_len;
+	if (first && (first->kind != io->kind || disk->row_end != io->offset ||
+		      disk->nr_iovs + disk->row_iovs + io->nr_iov > BLK_DISK_IOVS_MAX))
+		disk_row_call(disk);
+	list_add(&disk->row, io);
+	disk->row_end = io->offset + io->len;
+	disk->row_iovs += io->nr_iov;
 }
 
 /* Makes the next flush for all who wait for one. */
@@ -214,6 +296,12 @@ static void disk_finish(struct blk_disk *disk, struct blk_io *io)
 
 void blk_disk_start(struct blk_disk *disk, struct blk_io *io)
 {
+	io->next = NULL;
+	if (io->kind == BLK_IO_READ || io->kind == BLK_IO_WRITE) {
+		disk_row_add(disk, io);
+		return;
+	}
+	disk_row_call(disk);
 	if (io->kind != BLK_IO_FLUSH) {
 		disk_call(disk, io);
 		return;
@@ -231,15 +319,17 @@ void blk_disk_submit(struct blk_disk *disk)
 {
 	struct blk_io *io;
 
+	disk_row_call(disk);
 	/* What is made at once may lead to another call. */
 	while (disk->nr_queued) {
 		blk_ring_submit(disk->ring);
 		disk->nr_queued = 0;
 		while ((io = blk_ring_unqueue(disk->ring))) {
 			disk->in_flight--;
-			disk_call_now(disk, io);
+			disk_row_now(disk, io);
 		}
 	}
+	disk->nr_iovs = 0;
 }
 
 /* Where the kernel lacked what it needs to make a call later. */
@@ -262,11 +352,9 @@ static void disk_collect(struct blk_disk *disk)
 			    !io_advance(io, result))
 				disk->flush_error = io->err;
 		} else if (is_refused(result)) {
-			disk_call_now(disk, io);
-		} else if (io_advance(io, result)) {
-			disk_call(disk, io);
+			disk_row_now(disk, io);
 		} else {
-			disk_finish(disk, io);
+			disk_result(disk, io, result);
 		}
 	}
 }
@@ -281,6 +369,8 @@ struct blk_io *blk_disk_take(struct blk_disk *disk)
 bool blk_disk_drain(struct blk_disk *disk, uint64_t deadline_ns)
 {
 	disk->is_draining = true;
+	list_clear(&disk->row);
+	disk->row_iovs = disk->nr_iovs = 0;
 	/* None is queued, unless somebody forgot to submit. */
 	while (disk->nr_queued && blk_ring_unqueue(disk->ring)) {
 		disk->nr_queued--;
@@ -294,6 +384,7 @@ bool blk_disk_drain(struct blk_disk *disk, uint64_t deadline_ns)
 			return false;
 		blk_ring_wait(disk->ring, deadline_ns ? DRAIN_LOOK_MS : -1);
 	}
+	list_clear(&disk->row);
 	list_clear(&disk->flushing);
 	list_clear(&disk->waiting);
 	list_clear(&disk->done);

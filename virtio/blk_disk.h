@@ -10,6 +10,10 @@
  * go through a ring, so that a slow disk stops nothing but itself. Where there is none, and where
  * the kernel has no memory or no thread for a call, it is made at once, on the caller's thread.
  *
+ * Transfers that are started one after the other and lie so on the disk share a call, which saves
+ * most where data are copied only. One that the call did not come to, by whatever happened, gets a
+ * call of its own: each has its own result.
+ *
  * A flush that succeeds says that all is stable that was done when it was started. The kernel tells
  * of data it could not write only once, to whichever fdatasync comes first, and drops the data. So
  * no two are made at a time: those asked for while one is under way all wait for the next one. And
@@ -42,12 +46,12 @@ struct blk_io {
 	struct iovec *iov; /* reads and writes, else NULL; they are changed */
 	unsigned int nr_iov;
 	uint64_t offset;
-	uint64_t len; /* discard and zeroes */
+	uint64_t len; /* discard and zeroes; of a transfer it is the disk's */
 	bool unmap;   /* zeroes: the range may give its space back */
 	int err;      /* when it is done: 0 or -errno; -EIO past the end of a truncated file */
 
 	/* The disk's. */
-	struct blk_io *next;
+	struct blk_io *next; /* in a list; or, of those that share a call */
 	struct iovec zeroes;
 };
 
@@ -55,12 +59,19 @@ struct blk_io_list {
 	struct blk_io *first, **end;
 };
 
+#define BLK_DISK_IOVS_MAX 256
+
 struct blk_disk {
 	struct blk_file file;
 	struct blk_ring *ring;	/* NULL: each call is made at once */
 	unsigned int in_flight; /* calls in the ring */
 	unsigned int nr_queued; /* of them, those not submitted yet */
 	bool is_draining;
+	struct blk_io_list row; /* transfers that will share a call */
+	uint64_t row_end;	/* where the next one is to begin */
+	unsigned int row_iovs;
+	struct iovec iovs[BLK_DISK_IOVS_MAX]; /* of shared calls, until they are submitted */
+	unsigned int nr_iovs;
 	int flush_error;	     /* 0, or the -errno of the flush that failed: it stays */
 	struct blk_io flush;	     /* the one fdatasync under way, for all of `flushing` */
 	struct blk_io_list flushing; /* empty: none is under way */

@@ -396,6 +396,57 @@ static void a_full_queue_is_served(void **state)
 	}
 }
 
+/* A read of a sector into the data's sector `at`; its head. */
+static uint16_t add_read(struct fixture *f, unsigned int at, uint64_t sector)
+{
+	const struct virtio_blk_outhdr header = {.type = VIRTIO_BLK_T_IN, .sector = sector};
+	const struct fake_buf bufs[] = {
+		{fake_alloc(&f->guest, sizeof(header), 16), sizeof(header), false},
+		{f->data + at * SECTOR, SECTOR, true},
+		{f->status, 1, true}};
+
+	memcpy(fake_ptr(&f->guest, bufs[0].gpa, sizeof(header)), &header, sizeof(header));
+	return fake_add(&f->guest, f->queue, bufs, ARRAY_SIZE(bufs));
+}
+
+/* Transfers that wait for their like are answered before what ends at once, and before a breach. */
+static void answers_come_in_order(void **state)
+{
+	struct fixture *f = *state;
+	const struct fake_buf get_id[] = {
+		{f->header, 16, false}, {f->data, 20, true}, {f->status, 1, true}};
+	const struct fake_buf bad[][2] = {
+		{{f->header, 15, false}, {f->status, 1, true}},
+		{{UINT64_MAX, 16, false}, {f->status, 1, true}},
+	};
+	unsigned int b, i, nr;
+	uint16_t head, heads[8];
+	uint32_t len;
+
+	for (b = 0; b < ARRAY_SIZE(bad); b++) {
+		fake_guest_start(&f->guest, fake_offered_features(&f->guest), QUEUE_SIZE);
+		nr = 0;
+		heads[nr++] = add_read(f, 0, 0);
+		heads[nr++] = add_read(f, 1, 1);
+		set_header(f, VIRTIO_BLK_T_GET_ID, 0);
+		heads[nr++] = fake_add(&f->guest, f->queue, get_id, ARRAY_SIZE(get_id));
+		heads[nr++] = add_read(f, 0, 2);
+		heads[nr++] = add_read(f, 1, SECTORS); /* not in the disk */
+		heads[nr++] = add_read(f, 2, 3);
+		heads[nr++] = add_read(f, 3, 4);
+		fake_add(&f->guest, f->queue, bad[b], 2);
+		fake_kick(&f->guest, 0);
+		fake_run(&f->guest);
+		for (i = 0; i < nr; i++) {
+			assert_true(fake_collect(&f->guest, f->queue, &head, &len));
+			assert_int_equal(head, heads[i]);
+		}
+		assert_false(fake_collect(&f->guest, f->queue, &head, &len));
+		assert_true(fake_reg_read(&f->guest, VIRTIO_MMIO_STATUS) &
+			    VIRTIO_CONFIG_S_NEEDS_RESET);
+	}
+}
+
 /* While it works, the device wants no kicks: the used ring's flags, written to the disk. */
 static void kicks_are_suppressed_while_busy(void **state)
 {
@@ -511,6 +562,7 @@ int main(void)
 		TEST(describes_the_disk),
 		TEST(describes_what_the_host_can_do),
 		TEST(a_full_queue_is_served),
+		TEST(answers_come_in_order),
 		TEST(kicks_are_suppressed_while_busy),
 		TEST(long_batches_are_cut),
 	};

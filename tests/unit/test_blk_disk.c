@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Operations on a disk over a kernel whose every answer the test gives, in any order: what is cut
- * short goes on, what is refused is made at once, flushes are made one at a time. This program has
- * its own io_uring, which the linker takes before that of liburing.
+ * short goes on, what is refused is made at once, flushes are made one at a time, neighbours share
+ * a call. This program has its own io_uring, which the linker takes before that of liburing.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -494,6 +494,213 @@ static void a_flush_that_fails_in_a_drain_counts(void **state)
 	assert_done(f, 1, -EIO);
 }
 
+/* Operations 0 to `end`, which lie next to each other on the disk from 0 on. */
+static void start_row(struct fixture *f, unsigned int end, enum blk_io_kind kind)
+{
+	unsigned int i;
+
+	for (i = 0; i < end; i++) {
+		memset(f->data[i], 'a' + (int)i, sizeof(f->data[i]));
+		f->iovs[i][0] = (struct iovec){f->data[i], SECTOR};
+		f->iovs[i][1] = (struct iovec){f->data[i] + SECTOR, SECTOR};
+		f->ios[i] = (struct blk_io){.kind = kind,
+					    .iov = f->iovs[i],
+					    .nr_iov = 2,
+					    .offset = (uint64_t)i * 2 * SECTOR,
+					    .err = 1};
+		blk_disk_start(&f->disk, &f->ios[i]);
+	}
+}
+
+static void assert_on_disk(struct fixture *f, unsigned int nr)
+{
+	char data[2 * SECTOR];
+	unsigned int i;
+
+	for (i = 0; i < nr; i++) {
+		assert_int_equal(pread(f->disk.file.fd, data, sizeof(data), i * 2 * SECTOR),
+				 sizeof(data));
+		assert_memory_equal(data, f->data[i], sizeof(data));
+	}
+}
+
+static void neighbours_share_a_call(void **state)
+{
+	struct fixture *f = *state;
+	const struct iovec *iov;
+	unsigned int i;
+
+	start_row(f, 3, BLK_IO_WRITE);
+	start(f, 3, BLK_IO_READ, 6 * SECTOR); /* not of their kind */
+	start(f, 4, BLK_IO_READ, 0);
+	assert_int_equal(kernel.nr_pending, 3);
+	assert_pending(0, IORING_OP_WRITEV, 0);
+	assert_pending(1, IORING_OP_READV, 6 * SECTOR);
+	iov = (const struct iovec *)(uintptr_t)kernel.pending[0].addr;
+	assert_int_equal(kernel.pending[0].len, 6);
+	for (i = 0; i < 6; i++) {
+		assert_ptr_equal(iov[i].iov_base, f->data[i / 2] + i % 2 * SECTOR);
+		assert_int_equal(iov[i].iov_len, SECTOR);
+	}
+	complete(0, 6 * SECTOR);
+	for (i = 0; i < 3; i++)
+		assert_done(f, i, 0);
+	assert_nothing_done(f);
+	complete(0, 2 * SECTOR);
+	complete(0, 2 * SECTOR);
+	assert_done(f, 3, 0);
+	assert_done(f, 4, 0);
+}
+
+/* A flush that is started after them comes after them. */
+static void a_row_ends_at_what_is_no_transfer(void **state)
+{
+	struct fixture *f = *state;
+
+	start_row(f, 2, BLK_IO_WRITE);
+	start(f, 2, BLK_IO_FLUSH, 0);
+	start(f, 3, BLK_IO_WRITE, 4 * SECTOR);
+	assert_pending(0, IORING_OP_WRITEV, 0);
+	assert_pending(1, IORING_OP_FSYNC, 0);
+	assert_pending(2, IORING_OP_WRITEV, 4 * SECTOR);
+	complete(0, 4 * SECTOR);
+	complete(0, 0);
+	complete(0, 2 * SECTOR);
+	assert_done(f, 0, 0);
+	assert_done(f, 1, 0);
+	assert_done(f, 2, 0);
+	assert_done(f, 3, 0);
+}
+
+/* Whatever a shared call did not come to is called for by itself. */
+static void each_has_its_own_result(void **state)
+{
+	static const int results[] = {-EIO, -EINTR, 0};
+	struct fixture *f = *state;
+	unsigned int i;
+
+	start_row(f, 4, BLK_IO_READ);
+	blk_disk_submit(&f->disk);
+	complete(0, 2 * SECTOR + 100);
+	assert_done(f, 0, 0);
+	assert_nothing_done(f);
+	assert_int_equal(kernel.nr_pending, 3);
+	assert_pending(0, IORING_OP_READV, 2 * SECTOR + 100);
+	assert_pending(1, IORING_OP_READV, 4 * SECTOR);
+	assert_pending(2, IORING_OP_READV, 6 * SECTOR);
+	complete(0, 2 * SECTOR - 100);
+	complete(0, 2 * SECTOR);
+	complete(0, 0);
+	assert_done(f, 1, 0);
+	assert_done(f, 2, 0);
+	assert_done(f, 3, -EIO);
+	for (i = 0; i < ARRAY_SIZE(results); i++) {
+		start_row(f, 2, BLK_IO_WRITE);
+		blk_disk_submit(&f->disk);
+		complete(0, results[i]);
+		assert_nothing_done(f);
+		assert_pending(0, IORING_OP_WRITEV, 0);
+		assert_pending(1, IORING_OP_WRITEV, 2 * SECTOR);
+		complete(0, -EIO);
+		complete(0, 2 * SECTOR);
+		assert_done(f, 0, -EIO);
+		assert_done(f, 1, 0);
+	}
+	assert_int_equal(kernel.nr_pending, 0);
+}
+
+static void a_row_that_is_refused_is_made_at_once(void **state)
+{
+	struct fixture *f = *state;
+	unsigned int i;
+
+	start_row(f, 3, BLK_IO_WRITE);
+	blk_disk_submit(&f->disk);
+	complete(0, -EAGAIN);
+	for (i = 0; i < 3; i++)
+		assert_done(f, i, 0);
+	assert_on_disk(f, 3);
+	kernel.submit_error = -EBUSY;
+	kernel.takes = 0;
+	start_row(f, 5, BLK_IO_WRITE);
+	blk_disk_submit(&f->disk);
+	for (i = 0; i < 5; i++)
+		assert_done(f, i, 0);
+	assert_on_disk(f, 5);
+	assert_nothing_done(f);
+}
+
+static void a_row_without_a_ring(void **state)
+{
+	struct blk_file file = memory_file();
+	struct fixture *f = *state;
+	unsigned int i;
+
+	blk_disk_fini(&f->disk);
+	kernel.setup_error = -EPERM;
+	assert_int_equal(blk_disk_init(&f->disk, &file), -EPERM);
+	start_row(f, 5, BLK_IO_WRITE);
+	blk_disk_submit(&f->disk);
+	for (i = 0; i < 5; i++)
+		assert_done(f, i, 0);
+	assert_on_disk(f, 5);
+	/* The file ends in the middle of one. */
+	assert_int_equal(ftruncate(f->disk.file.fd, 5 * SECTOR), 0);
+	start_row(f, 4, BLK_IO_READ);
+	blk_disk_submit(&f->disk);
+	for (i = 0; i < 4; i++)
+		assert_done(f, i, i < 2 ? 0 : -EIO);
+	assert_int_equal(f->data[1][2 * SECTOR - 1], 'b');
+}
+
+/* What the iovecs of shared calls have no room for is not shared. */
+static void a_row_is_not_endless(void **state)
+{
+	enum { NR = BLK_DISK_IOVS_MAX / 3 };
+	static char data[5 * NR];
+	static struct iovec iovs[5 * NR];
+	struct fixture *f = *state;
+	unsigned int i, round;
+
+	for (round = 0; round < 3; round++) {
+		for (i = 0; i < ARRAY_SIZE(iovs); i++)
+			iovs[i] = (struct iovec){&data[i], 1};
+		for (i = 0; i < 5; i++) {
+			f->ios[i] = (struct blk_io){.kind = BLK_IO_READ,
+						    .iov = &iovs[i * NR],
+						    .nr_iov = NR,
+						    .offset = i * NR};
+			blk_disk_start(&f->disk, &f->ios[i]);
+		}
+		blk_disk_submit(&f->disk);
+		assert_int_equal(kernel.nr_pending, 3);
+		assert_int_equal(kernel.pending[0].len, 3 * NR);
+		assert_int_equal(kernel.pending[1].len, NR);
+		complete(0, 3 * NR);
+		complete(0, NR);
+		complete(0, NR);
+		for (i = 0; i < 5; i++)
+			assert_done(f, i, 0);
+	}
+}
+
+static void a_drain_gives_a_row_up(void **state)
+{
+	struct fixture *f = *state;
+
+	start_row(f, 2, BLK_IO_WRITE);
+	assert_true(blk_disk_drain(&f->disk, 0));
+	assert_nothing_done(f);
+	assert_int_equal(kernel.nr_pending, 0);
+	start_row(f, 2, BLK_IO_WRITE);
+	blk_disk_submit(&f->disk);
+	assert_int_equal(kernel.pending[0].len, 4);
+	complete(0, 2 * SECTOR);
+	assert_true(blk_disk_drain(&f->disk, 0));
+	assert_nothing_done(f);
+	assert_int_equal(kernel.nr_pending, 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -510,6 +717,13 @@ int main(void)
 		TEST(as_many_as_there_are_places),
 		TEST(a_drain_gives_all_up),
 		TEST(a_flush_that_fails_in_a_drain_counts),
+		TEST(neighbours_share_a_call),
+		TEST(a_row_ends_at_what_is_no_transfer),
+		TEST(each_has_its_own_result),
+		TEST(a_row_that_is_refused_is_made_at_once),
+		TEST(a_row_without_a_ring),
+		TEST(a_row_is_not_endless),
+		TEST(a_drain_gives_a_row_up),
 	};
 
 	/* A drain that waits for what never comes is a failure. */

@@ -320,6 +320,7 @@ static int run(struct blk_disk *disk, struct blk_io io)
 {
 	io.err = 1;
 	blk_disk_start(disk, &io);
+	blk_disk_submit(disk);
 	assert_ptr_equal(blk_disk_take(disk), &io);
 	assert_null(blk_disk_take(disk));
 	return io.err;
