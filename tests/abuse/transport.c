@@ -238,7 +238,9 @@ static enum outcome acknowledge_others(struct victim *v, uint64_t bits)
 	reg_write(v->dev, VIRTIO_MMIO_INTERRUPT_ACK, (uint32_t)bits & ~VIRTIO_MMIO_INT_VRING);
 	if (!(reg_read(v->dev, VIRTIO_MMIO_INTERRUPT_STATUS) & VIRTIO_MMIO_INT_VRING))
 		return fail(FAIL_RULE, "an acknowledgement takes away another bit");
-	reg_write(v->dev, VIRTIO_MMIO_INTERRUPT_ACK, (uint32_t)bits | VIRTIO_MMIO_INT_VRING);
+	/* To acknowledge the rings' bit alone need not take it away. */
+	reg_write(v->dev, VIRTIO_MMIO_INTERRUPT_ACK,
+		  (uint32_t)bits | VIRTIO_MMIO_INT_VRING | VIRTIO_MMIO_INT_CONFIG);
 	if (reg_read(v->dev, VIRTIO_MMIO_INTERRUPT_STATUS))
 		return fail(FAIL_RULE, "InterruptStatus stays after its acknowledgement");
 	return found;
