@@ -280,6 +280,10 @@ int main(void)
 		cmocka_unit_test(writes_do_not_kill),
 	};
 
+	/* Ignored from the start under nohup, or in the background of a script. */
+	signal(SIGHUP, SIG_DFL);
+	signal(SIGINT, SIG_DFL);
+	signal(SIGQUIT, SIG_DFL);
 	alarm(60); /* a hang is a failure */
 	ending_block_signals();
 	return cmocka_run_group_tests(tests, NULL, NULL);

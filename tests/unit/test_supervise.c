@@ -550,6 +550,10 @@ int main(void)
 		cmocka_unit_test(without_a_child),
 	};
 
+	/* Ignored from the start under nohup, or in the background of a script. */
+	signal(SIGHUP, SIG_DFL);
+	signal(SIGINT, SIG_DFL);
+	signal(SIGQUIT, SIG_DFL);
 	alarm(120); /* a hang is a failure */
 	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
 		      0);
