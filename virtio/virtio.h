@@ -150,7 +150,8 @@ void virtio_set_driver_features(struct virtio_device *virtio, uint32_t sel, uint
  */
 bool virtio_can_configure(const struct virtio_device *virtio);
 
-/* Acknowledges interrupt causes. */
+/* Acknowledges interrupt causes. That of the rings alone need not come here: who maps the registers
+ * may drop it. */
 void virtio_ack_interrupt(struct virtio_device *virtio, uint32_t causes);
 
 #endif
