@@ -17,6 +17,7 @@ current folder. Exit status 1, and a line for each that went wrong.
 """
 import concurrent.futures
 import fcntl
+import itertools
 import json
 import os
 import pty
@@ -27,7 +28,6 @@ import struct
 import subprocess
 import sys
 import termios
-import threading
 
 PROBE, GUESTS, STEP = os.environ["PROBE"], os.environ["GUESTS"], int(os.environ.get("STEP", 1))
 THREADS = {"vcpu": "vcpu0", "loop": "main", "supervisor": "supervisor"}
@@ -60,6 +60,7 @@ UNFILTERED = {335, 336}
 UNTRIED = {("vcpu", "exit"), ("supervisor", "wait4"), ("loop", "close")}
 
 failures = []
+disk_number = itertools.count()
 
 
 def fail(what, status, text):
@@ -94,8 +95,8 @@ def config_file():
 
 
 def run_command(*options):
-    # One VM at a time may write a disk.
-    disk = "disk-%d" % threading.get_ident()
+    # One VM at a time may write a disk, and one whose supervisor was killed outlives it by a moment.
+    disk = "disk-%d" % next(disk_number)
     make_disk(disk)
     return [PROBE, "run", "--kernel", GUESTS + "/hello", "--rootfs", "disk-ro,ro", "--cpus", "2",
             "--memory", "32M", "--drive", disk, *options, "--", "true"]
