@@ -171,7 +171,7 @@ int confine_files(int *ret_abi)
 int confine_limits(void)
 {
 	static const struct {
-		__rlimit_resource_t resource;
+		int resource;
 		const char *name;
 		rlim_t value;
 	} limits[] = {

@@ -297,7 +297,7 @@ static int execute(struct jail *jail)
 	for (i = STDIN_FILENO; spec->daemonize && i <= STDERR_FILENO; i++)
 		dup2(jail->null, i);
 	umask(077);
-	close_range(STDERR_FILENO + 1, ~0u, CLOSE_RANGE_CLOEXEC);
+	close_fds(STDERR_FILENO + 1, ~0u, CLOSE_RANGE_CLOEXEC);
 	jail->shared->started = true;
 	sigprocmask(SIG_SETMASK, &jail->signals, NULL);
 	syscall(SYS_execveat, jail->program, "", argv, environment, AT_EMPTY_PATH);

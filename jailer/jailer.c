@@ -33,7 +33,7 @@ static int shed_caller(void)
 	for (fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
 		if (!fstat(fd, &st) && S_ISDIR(st.st_mode) && dup2(last, fd) < 0)
 			return -errno;
-	if (close_range(STDERR_FILENO + 1, ~0u, 0) || clearenv())
+	if (close_fds(STDERR_FILENO + 1, ~0u, 0) || clearenv())
 		return -errno;
 	umask(0);
 	return 0;

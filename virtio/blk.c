@@ -518,7 +518,7 @@ int blk_create(struct blk_file *file, const char *id, const struct guest_mem *me
 	       struct event_loop *loop, struct blk **ret_blk)
 {
 	const bool is_async = file->is_async;
-	struct blk *blk = calloc(1, sizeof(*blk));
+	struct blk *blk = pages_alloc(sizeof(*blk));
 	int err;
 
 	if (!blk) {
@@ -554,7 +554,7 @@ void blk_destroy(struct blk *blk)
 	virtio_fini(&blk->virtio);
 	blk_disk_fini(&blk->disk);
 	free(blk->name);
-	free(blk);
+	pages_free(blk, sizeof(*blk));
 }
 
 int blk_ring(const struct blk *blk)

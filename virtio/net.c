@@ -320,7 +320,7 @@ int net_create(struct net_backend *backend, const struct net_config *config, con
 	struct net *net;
 	int err;
 
-	net = calloc(1, sizeof(*net));
+	net = pages_alloc(sizeof(*net));
 	if (!net) {
 		backend->ops->destroy(backend);
 		return -ENOMEM;
@@ -359,7 +359,7 @@ void net_destroy(struct net *net)
 	virtio_fini(&net->virtio);
 	net->backend->ops->destroy(net->backend);
 	free(net->id);
-	free(net);
+	pages_free(net, sizeof(*net));
 }
 
 struct virtio_device *net_virtio(struct net *net)

@@ -17,7 +17,6 @@
 #include <fcntl.h>
 #include <linux/virtio_net.h>
 #include <net/if_arp.h>
-#include <netinet/if_ether.h>
 #include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
@@ -110,19 +109,21 @@ static void passt_announce(struct net_backend *backend, const uint8_t mac[ETH_AL
 	struct virtio_net_hdr_v1 header = {0};
 	struct {
 		struct ethhdr ethernet;
-		struct ether_arp arp;
+		struct arphdr arp;
+		uint8_t sender_mac[ETH_ALEN], sender[sizeof(address)];
+		uint8_t target_mac[ETH_ALEN], target[sizeof(address)];
 	} frame = {
 		.ethernet.h_proto = htons(ETH_P_ARP),
-		.arp.ea_hdr = {htons(ARPHRD_ETHER), htons(ETH_P_IP), ETH_ALEN, sizeof(address),
-			       htons(ARPOP_REQUEST)},
+		.arp = {htons(ARPHRD_ETHER), htons(ETH_P_IP), ETH_ALEN, sizeof(address),
+			htons(ARPOP_REQUEST)},
 	};
 	struct iovec iov[] = {{&header, sizeof(header)}, {&frame, sizeof(frame)}};
 
 	memset(frame.ethernet.h_dest, 0xff, ETH_ALEN);
 	memcpy(frame.ethernet.h_source, mac, ETH_ALEN);
-	memcpy(frame.arp.arp_sha, mac, ETH_ALEN);
-	memcpy(frame.arp.arp_spa, &address, sizeof(address));
-	memcpy(frame.arp.arp_tpa, &address, sizeof(address));
+	memcpy(frame.sender_mac, mac, ETH_ALEN);
+	memcpy(frame.sender, &address, sizeof(address));
+	memcpy(frame.target, &address, sizeof(address));
 	backend->ops->send(backend, iov, ARRAY_SIZE(iov));
 }
 
@@ -139,7 +140,7 @@ passt_exec(const struct passt_args *args, int socket_fd, int log_fd)
 	log_fd = fcntl(log_fd, F_DUPFD_CLOEXEC, PASST_FD + 1);
 	null_fd = open("/dev/null", O_RDWR);
 	if (dup2(null_fd, 0) < 0 || dup2(null_fd, 1) < 0 || dup2(log_fd, 2) < 0 ||
-	    dup2(socket_fd, PASST_FD) < 0 || close_range(PASST_FD + 1, ~0u, 0)) {
+	    dup2(socket_fd, PASST_FD) < 0 || close_fds(PASST_FD + 1, ~0u, 0)) {
 		dprintf(2, "cannot arrange its descriptors: %s\n", strerror(errno));
 		_exit(EXIT_CANNOT_RUN);
 	}

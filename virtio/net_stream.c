@@ -12,7 +12,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/virtio_net.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -175,7 +174,7 @@ static ssize_t stream_receive(struct net_backend *backend, struct iovec *iov, un
 static void stream_destroy(struct net_backend *backend)
 {
 	close(backend->fd);
-	free(to_stream(backend));
+	pages_free(to_stream(backend), sizeof(struct net_stream));
 }
 
 static const struct net_backend_ops stream_ops = {
@@ -201,7 +200,7 @@ int net_stream_from_fd(int fd, struct net_backend **ret_backend)
 		log_error("descriptor %d: not a connected stream socket: %s", fd, strerror(-err));
 		return err;
 	}
-	stream = calloc(1, sizeof(*stream));
+	stream = pages_alloc(sizeof(*stream));
 	if (!stream) {
 		log_error("descriptor %d: out of memory", fd);
 		return -ENOMEM;

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <linux/kvm.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -390,7 +389,7 @@ int machine_create(const struct vm_config *config, struct resources *resources,
 	struct machine *machine;
 	int err;
 
-	machine = calloc(1, sizeof(*machine));
+	machine = pages_alloc(sizeof(*machine));
 	if (!machine)
 		return -ENOMEM;
 	machine->config = config;
@@ -436,7 +435,7 @@ void machine_destroy(struct machine *machine)
 	guest_mem_fini(&machine->mem);
 	if (machine->loop.epoll_fd > 0)
 		event_loop_fini(&machine->loop);
-	free(machine);
+	pages_free(machine, sizeof(*machine));
 }
 
 /*

@@ -4,7 +4,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <malloc.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -121,8 +120,6 @@ int main(int argc, char **argv)
 	int status;
 
 	timeline_begin(&timeline);
-	/* What is large, such as a device, is mapped: calloc leaves its pages alone then. */
-	mallopt(M_MMAP_THRESHOLD, (int)KIB(16));
 	if (fill_standard_streams()) {
 		log_error("a standard stream is closed, and /dev/null cannot be opened for it: %s",
 			  strerror(errno));

@@ -45,10 +45,10 @@ static int sort_inherited(const struct vm_config *config)
 			return -EBADF;
 		}
 		if (fd > from)
-			close_range((unsigned int)from, (unsigned int)fd - 1, 0);
+			close_fds((unsigned int)from, (unsigned int)fd - 1, 0);
 		from = fd + 1;
 	}
-	close_range((unsigned int)from, ~0u, 0);
+	close_fds((unsigned int)from, ~0u, 0);
 	return 0;
 }
 

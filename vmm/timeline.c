@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "timeline.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "util.h"
 
 #define BAR_WIDTH 40
+#define LINE_MAX_BYTES 160
 
 void timeline_mark_at(struct timeline *timeline, const char *name, uint64_t ns)
 {
@@ -39,6 +42,20 @@ void timeline_mark(struct timeline *timeline, const char *name)
 	timeline_mark_at(timeline, name, clock_now_ns());
 }
 
+/* By write: streams of the C library would make calls that the filters forbid by now. */
+static void __attribute__((format(printf, 1, 2))) print_line(const char *fmt, ...)
+{
+	char line[LINE_MAX_BYTES];
+	va_list args;
+	int len;
+
+	va_start(args, fmt);
+	len = vsnprintf(line, sizeof(line), fmt, args);
+	va_end(args);
+	if (len > 0 && write(STDERR_FILENO, line, MIN((size_t)len, sizeof(line) - 1)) < 0)
+		return; /* nobody reads it */
+}
+
 void timeline_print(const struct timeline *timeline)
 {
 	static const char bar[] = "########################################";
@@ -50,13 +67,13 @@ void timeline_print(const struct timeline *timeline)
 		return;
 	start = timeline->marks[0].ns;
 	total = MAX(timeline->marks[timeline->nr_marks - 1].ns - start, 1);
-	fprintf(stderr, "%-28s %10s %10s\n", "step", "at ms", "took ms");
+	print_line("%-28s %10s %10s\n", "step", "at ms", "took ms");
 	for (i = 1; i < timeline->nr_marks; i++) {
 		at = timeline->marks[i].ns - start;
 		took = timeline->marks[i].ns - timeline->marks[i - 1].ns;
 		from = (int)((at - took) * BAR_WIDTH / total);
 		to = (int)(at * BAR_WIDTH / total);
-		fprintf(stderr, "%-28s %10.3f %10.3f  %*s%.*s\n", timeline->marks[i].name,
-			(double)at / 1e6, (double)took / 1e6, from, "", MAX(to - from, 1), bar);
+		print_line("%-28s %10.3f %10.3f  %*s%.*s\n", timeline->marks[i].name,
+			   (double)at / 1e6, (double)took / 1e6, from, "", MAX(to - from, 1), bar);
 	}
 }

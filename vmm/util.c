@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -77,6 +78,11 @@ void close_fd_ptr(int *fd)
 	*fd = -1;
 }
 
+int close_fds(unsigned int first, unsigned int last, unsigned int flags)
+{
+	return (int)syscall(SYS_close_range, first, last, flags);
+}
+
 void free_ptr(void *ptr)
 {
 	/* `ptr` is the address of the caller's pointer, of whatever type. */
@@ -84,6 +90,19 @@ void free_ptr(void *ptr)
 
 	memcpy(&memory, ptr, sizeof(memory));
 	free(memory);
+}
+
+void *pages_alloc(size_t size)
+{
+	void *pages = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	return pages == MAP_FAILED ? NULL : pages;
+}
+
+void pages_free(void *pages, size_t size)
+{
+	if (pages)
+		munmap(pages, size);
 }
 
 /* A decimal number at *text; moves *text past it. */

@@ -72,6 +72,20 @@ static inline int steal_fd(int *fd)
 }
 
 /*
+ * For what is large and mostly of later use, such as a device: pages that are zero, and take memory
+ * once they are touched (calloc would clear them). NULL if there is no memory. pages_free takes
+ * the size asked for; NULL is ignored.
+ */
+void *pages_alloc(size_t size);
+void pages_free(void *pages, size_t size);
+
+/*
+ * close_range(2), for which not every C library has a function: closes all from `first` to `last`,
+ * or does what `flags` say (CLOSE_RANGE_CLOEXEC). 0, or -1 and errno.
+ */
+int close_fds(unsigned int first, unsigned int last, unsigned int flags);
+
+/*
  * Parsing. All take the whole string or fail: 0, -EINVAL for text that is not such a value,
  * -ERANGE for one that does not fit. Outputs are untouched on failure.
  */
