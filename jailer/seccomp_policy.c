@@ -71,7 +71,7 @@ const struct seccomp_rule seccomp_policy[] = {
 	{VCPU, SYS_ioctl, SECCOMP_VCPU_FD, {INT(1, KVM_RUN), WORD(2, 0)}, "runs the guest"},
 
 	/* The event loop. */
-	{LOOP, SYS_epoll_wait, FD(EPOLL), ANY, "waits for events"},
+	{LOOP, SYS_epoll_pwait, FD(EPOLL), {WORD(4, 0)}, "waits for events"},
 	{LOOP, SYS_epoll_ctl, FD(EPOLL), {INT(1, EPOLL_CTL_ADD)}, "waits for room in a stream"},
 	{LOOP, SYS_epoll_ctl, FD(EPOLL), {INT(1, EPOLL_CTL_MOD)}, "waits for frames or for room"},
 	{LOOP, SYS_epoll_ctl, FD(EPOLL), {INT(1, EPOLL_CTL_DEL)}, "does not wait any more"},
@@ -112,7 +112,7 @@ const struct seccomp_rule seccomp_policy[] = {
 
 	/* Waiting for the VM. */
 	{WAIT, SYS_read, FD(SIGNALS), ANY, "takes a signal, or the exit status"},
-	{WAIT, SYS_epoll_wait, FD(EPOLL), ANY, "waits for either"},
+	{WAIT, SYS_epoll_pwait, FD(EPOLL), {WORD(4, 0)}, "waits for either"},
 	{WAIT, SYS_wait4, NO_FD, ANY, "takes the VM's exit status"},
 	{WAIT, SYS_pidfd_send_signal, FD(PROCESS), {WORD(2, 0), INT(3, 0)}, "passes a signal on"},
 	{WAIT, SYS_kill, NO_FD, {OWN_PROCESS(0), INT(1, SIGSTOP)}, "stops together with the VM"},
@@ -142,7 +142,7 @@ static const struct seccomp_form forms[] = {
 	{SYS_recvfrom, 6, true},    {SYS_sendmsg, 3, true},	   {SYS_exit, 1, false},
 	{SYS_wait4, 4, false},	    {SYS_kill, 2, false},	   {SYS_fdatasync, 1, true},
 	{SYS_futex, 6, false},	    {SYS_preadv, 5, true},	   {SYS_restart_syscall, 0, false},
-	{SYS_epoll_wait, 4, true},  {SYS_epoll_ctl, 4, true},	   {SYS_clock_gettime, 2, false},
+	{SYS_epoll_pwait, 6, true}, {SYS_epoll_ctl, 4, true},	   {SYS_clock_gettime, 2, false},
 	{SYS_exit_group, 1, false}, {SYS_pwritev, 5, true},	   {SYS_pidfd_send_signal, 4, true},
 	{SYS_fallocate, 4, true},   {SYS_close, 1, true},	   {SYS_pread64, 4, true},
 	{SYS_madvise, 3, false},    {SYS_io_uring_enter, 6, true},

@@ -155,8 +155,8 @@ static void __attribute__((noreturn)) watch(struct supervisor *supervisor)
 	struct epoll_event event;
 
 	for (;;) {
-		switch (epoll_wait(supervisor->epoll_fd, &event, 1,
-				   supervisor->told ? END_MS : -1)) {
+		switch (epoll_pwait(supervisor->epoll_fd, &event, 1, supervisor->told ? END_MS : -1,
+				    NULL)) {
 		case 0:
 			if (supervisor->killed) /* and cannot even die: its end is the kernel's */
 				say_killed(supervisor);
@@ -232,7 +232,7 @@ static int keep_pipes(int alive_fd, int told_fd)
 
 	/* A file that the parent holds would stay open when the VM has closed it. */
 	if (alive < 0 || told < 0 || dup2(alive, ALIVE_FD) < 0 || dup2(told, TOLD_FD) < 0 ||
-	    close_range(TOLD_FD + 1, ~0u, 0))
+	    close_fds(TOLD_FD + 1, ~0u, 0))
 		return failed("close the supervisor's files", "");
 	steal_fd(&alive);
 	steal_fd(&told);

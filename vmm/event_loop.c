@@ -103,7 +103,7 @@ int event_loop_run(struct event_loop *loop)
 	int i, nr;
 
 	while (!loop->stopped) {
-		nr = epoll_wait(loop->epoll_fd, events, EVENTS_PER_WAIT, -1);
+		nr = epoll_pwait(loop->epoll_fd, events, EVENTS_PER_WAIT, -1, NULL);
 		if (nr < 0 && errno != EINTR)
 			return -errno;
 		for (i = 0; i < nr; i++)

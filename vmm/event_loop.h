@@ -36,7 +36,7 @@ struct event_loop {
 	int epoll_fd;
 	int stop_fd;
 	struct event_watch stop_watch;
-	struct event_watch **ready; /* what one epoll_wait returned and is not yet served */
+	struct event_watch **ready; /* what one epoll_pwait returned and is not yet served */
 	int nr_ready;
 	bool stopped;
 };
@@ -58,7 +58,7 @@ void event_loop_modify(struct event_loop *loop, struct event_watch *watch, uint3
 /* Takes the watch out, for good or until added again. Does nothing if it is not in. */
 void event_loop_remove(struct event_loop *loop, struct event_watch *watch);
 
-/* Serves events until event_loop_stop. 0 or -errno of epoll_wait. */
+/* Serves events until event_loop_stop. 0 or -errno of epoll_pwait. */
 int event_loop_run(struct event_loop *loop);
 
 /* Ends event_loop_run after the callback in progress. Any thread, and signal handlers. */

@@ -217,7 +217,7 @@ recvfrom socket buf 1 {0x40} 0 0
     "supervisor": """
 write log buf 0
 poll buf 1 0
-epoll_wait epoll buf 1 0
+epoll_pwait epoll buf 1 0 0 8
 clock_gettime 1 buf
 pidfd_send_signal process 0 0 0
 """,
@@ -245,6 +245,7 @@ write vm buf 1
 write kvm buf 1
 poll buf 0 0
 poll buf 2 0
+epoll_wait epoll buf 1 0
 clock_gettime 0 buf
 clock_gettime 2 buf
 clock_gettime -2 buf
@@ -363,8 +364,7 @@ read event buf 8
 read notice buf 8
 read input buf 1
 write output buf 1
-epoll_wait epoll buf 1 0
-epoll_pwait epoll buf 1 0 0 0
+epoll_pwait epoll buf 1 0 0 8
 epoll_ctl epoll 3 9999 buf
 preadv disk iov 1 0
 pwritev disk iov 1 0
@@ -387,8 +387,9 @@ read tap buf 1
 read socket buf 1
 read vm buf 1
 read epoll buf 1
-epoll_wait event buf 1 0
-epoll_wait 9999 buf 1 0
+epoll_pwait event buf 1 0 0 8
+epoll_pwait 9999 buf 1 0 0 8
+epoll_pwait epoll buf 1 0 buf 8          # with a signal mask
 epoll_ctl event 1 epoll buf
 epoll_ctl epoll 0 event buf
 epoll_ctl epoll 4 event buf
@@ -446,7 +447,8 @@ ioctl 0 {TCGETS} buf
 openat -100 path 0 0
 exit 0
 futex buf 0 1
-epoll_wait signals buf 1 0
+epoll_pwait signals buf 1 0 0 8
+epoll_pwait epoll buf 1 0 buf 8
 """,
 }
 

@@ -256,7 +256,7 @@ static int epoll_work(void)
 
 	STEP(!epoll_ctl(FD_EPOLL, EPOLL_CTL_ADD, FD_INPUT, &event));
 	STEP(!epoll_ctl(FD_EPOLL, EPOLL_CTL_MOD, FD_INPUT, &event));
-	STEP(!epoll_wait(FD_EPOLL, &event, 1, 0));
+	STEP(!epoll_pwait(FD_EPOLL, &event, 1, 0, NULL));
 	STEP(!epoll_ctl(FD_EPOLL, EPOLL_CTL_DEL, FD_INPUT, &event));
 	return 0;
 }
@@ -352,7 +352,9 @@ static const struct call forbidden[] = {
 	{VCPU | WAIT, SYS_write, {FD_VERDICT, ANY_ADDRESS, 1}},
 	{ALL, SYS_pread64, {FD_DISK, ANY_ADDRESS, 8, 0}},
 	{WAIT, SYS_pread64, {FD_STATS, ANY_ADDRESS, 8, 0}},
-	{VCPU, SYS_epoll_wait, {FD_EPOLL, ANY_ADDRESS, 1, 0}},
+	{VCPU, SYS_epoll_pwait, {FD_EPOLL, ANY_ADDRESS, 1, 0, 0}},
+	{LOOP | WAIT, SYS_epoll_pwait, {FD_EPOLL, ANY_ADDRESS, 1, 0, ANY_ADDRESS}},
+	{ALL, SYS_epoll_wait, {FD_EPOLL, ANY_ADDRESS, 1, 0}},
 	{ALL, SYS_dup2, {FD_NONE, FD_EVENT}},
 	{ALL, SYS_fcntl, {FD_EVENT, F_SETFL, 0}},
 	{ALL, SYS_prctl, {PR_GET_DUMPABLE}},

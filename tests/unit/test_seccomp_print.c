@@ -89,10 +89,10 @@ static const char *const texts[SECCOMP_KINDS] = {
 			 "  restart_syscall()\n"
 			 "  clock_gettime(CLOCK_MONOTONIC, any)\n"
 			 "  exit_group(any)\n"
-			 "  epoll_wait(fd 40 \"loop\", any, any, any)\n"
 			 "  epoll_ctl(fd 40 \"loop\", EPOLL_CTL_ADD, any, any)\n"
 			 "  epoll_ctl(fd 40 \"loop\", EPOLL_CTL_DEL, any, any)\n"
 			 "  epoll_ctl(fd 40 \"loop\", EPOLL_CTL_MOD, any, any)\n"
+			 "  epoll_pwait(fd 40 \"loop\", any, any, any, 0, any)\n"
 			 "  fallocate(fd 48 \"data\", FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE, "
 			 "< size 4294971392, <= size 4294971392)\n"
 			 "  fallocate(fd 48 \"data\", FALLOC_FL_KEEP_SIZE | FALLOC_FL_ZERO_RANGE, "
@@ -114,7 +114,7 @@ static const char *const texts[SECCOMP_KINDS] = {
 			       "  restart_syscall()\n"
 			       "  clock_gettime(CLOCK_MONOTONIC, any)\n"
 			       "  exit_group(any)\n"
-			       "  epoll_wait(fd 40 \"loop\", any, any, any)\n"
+			       "  epoll_pwait(fd 40 \"loop\", any, any, any, 0, any)\n"
 			       "  pidfd_send_signal(fd 52 \"VM\", any, 0, int 0)\n" REST,
 };
 
