@@ -239,13 +239,18 @@ void program_trim(void)
 	const Elf64_Phdr *phdr = (const void *)(start + __ehdr_start.e_phoff);
 	const Elf64_Phdr *end = phdr + __ehdr_start.e_phnum;
 	const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
-	uintptr_t from;
+	uintptr_t from = 0, to = 0;
 
+	/* What lies side by side goes at once: each call brings the code back that makes it. */
 	for (; phdr < end; phdr++) {
 		/* What may be written is not as it was in the file. */
 		if (phdr->p_type != PT_LOAD || phdr->p_flags & PF_W)
 			continue;
-		from = ALIGN_DOWN(phdr->p_vaddr, page);
-		madvise(start + from, phdr->p_vaddr + phdr->p_filesz - from, MADV_DONTNEED);
+		if (ALIGN_DOWN(phdr->p_vaddr, page) != ALIGN_UP(to, page)) {
+			madvise(start + from, to - from, MADV_DONTNEED);
+			from = ALIGN_DOWN(phdr->p_vaddr, page);
+		}
+		to = phdr->p_vaddr + phdr->p_filesz;
 	}
+	madvise(start + from, to - from, MADV_DONTNEED);
 }
