@@ -6,6 +6,7 @@
 #include <linux/keyctl.h>
 #include <linux/landlock.h>
 #include <linux/securebits.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/capability.h>
@@ -65,35 +66,43 @@ static void cap_free_ptr(cap_t *caps)
 }
 #define cleanup_cap __attribute__((cleanup(cap_free_ptr)))
 
-static int drop_bounding_set(void)
+/* Whether it has CAP_SETPCAP. 0 or -errno. */
+static int may_drop(bool *ret)
+{
+	cleanup_cap cap_t own = cap_get_proc();
+	cap_flag_value_t has;
+
+	if (!own || cap_get_flag(own, CAP_SETPCAP, CAP_EFFECTIVE, &has))
+		return failed("read the capabilities", "");
+	*ret = has == CAP_SET;
+	return 0;
+}
+
+int confine_bounding_set(void)
 {
 	cap_value_t cap;
+	bool may = false;
+	int err = may_drop(&may);
 
-	for (cap = 0; cap < cap_max_bits(); cap++)
+	for (cap = 0; !err && may && cap < cap_max_bits(); cap++)
 		if (cap_drop_bound(cap))
-			return failed("empty the bounding set of capabilities", "");
-	if (prctl(PR_SET_SECUREBITS, SECUREBITS, 0, 0, 0))
-		return failed("lock the securebits",
-			      "; is husk started with securebits that are locked in another way?");
-	return 0;
+			err = failed("empty the bounding set of capabilities", "");
+	return err;
 }
 
 int confine_capabilities(void)
 {
-	cleanup_cap cap_t own = cap_get_proc();
 	cleanup_cap cap_t none = cap_init();
-	cap_flag_value_t may_drop;
-	int err;
+	bool may = false;
+	int err = may_drop(&may);
 
-	if (!own || !none || cap_get_flag(own, CAP_SETPCAP, CAP_EFFECTIVE, &may_drop))
-		return failed("read the capabilities", "");
-	if (may_drop == CAP_SET) {
-		err = drop_bounding_set();
-		if (err)
-			return err;
-	}
+	if (err)
+		return err;
+	if (may && prctl(PR_SET_SECUREBITS, SECUREBITS, 0, 0, 0))
+		return failed("lock the securebits",
+			      "; is husk started with securebits that are locked in another way?");
 	/* Not cap_reset_ambient: it asks for each of them first. */
-	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) || cap_set_proc(none))
+	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) || !none || cap_set_proc(none))
 		return failed("drop the capabilities", "");
 	return 0;
 }

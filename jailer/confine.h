@@ -23,10 +23,12 @@ int confine_ids(uid_t uid, gid_t gid);
 int confine_keyring(void);
 
 /*
- * No capability in any set: bounding, ambient, inheritable, permitted, effective; and securebits
- * locked so that none comes with a uid. Works with what there is: a process without CAP_SETPCAP
- * keeps a bounding set, which no_new_privs makes void, unless it is told to need it. 0 or -errno.
+ * No capability in any set: bounding; then ambient, inheritable, permitted, effective; and
+ * securebits locked so that none comes with a uid. Works with what there is: a process without
+ * CAP_SETPCAP keeps a bounding set, which no_new_privs makes void, unless it is told to need it.
+ * The first leaves the process all it has, so it may be done well before the second. 0 or -errno.
  */
+int confine_bounding_set(void);
 int confine_capabilities(void);
 
 /* no_new_privs; not dumpable, so no process of the same user may trace it or look into it. */

@@ -20,19 +20,25 @@
  *     mounted on /dev, because that is there wherever /dev/kvm is. It becomes the root by
  *     pivot_root rather than chroot, so that the old root with all mounts in it can be detached:
  *     nothing is left to climb back to. The host's name goes as well.
- *  5. User: root becomes "nobody", so that a descriptor or a hole that leads to the host's files
+ *  5. The bounding set of capabilities: limits what an exec may bring, and there is none from here
+ *     on. Takes one, CAP_SETPCAP, and forty calls.
+ *  6. User: root becomes "nobody", so that a descriptor or a hole that leads to the host's files
  *     leads there as somebody who owns none. Needs CAP_SETUID and CAP_SETGID, and must come after
  *     what only root may do: mounts.
- *  6. Capabilities. Stage 5 has not taken them away (SECBIT_NO_SETUID_FIXUP), because to empty the
- *     bounding set takes one.
- *  7. Privileges. After stage 5: a change of ids makes a process dumpable or not by a setting of
- *     the host's. Before 8 and before system call filters, which need no_new_privs.
- *  8. Files: Landlock, in case a way to a file is found all the same. Last, as it would forbid
+ *  7. Capabilities. Stage 6 has not taken them away (SECBIT_NO_SETUID_FIXUP), because to lock the
+ *     securebits takes one.
+ *  8. Privileges. After stage 6: a change of ids makes a process dumpable or not by a setting of
+ *     the host's. Before 9 and before system call filters, which need no_new_privs.
+ *  9. Files: Landlock, in case a way to a file is found all the same. Last, as it would forbid
  *     stages 3 and 4.
  *
  * Stages 3 and 4 take the kernel longer than all of the others, and as long as it takes to make a
  * VM. So there are two processes after stage 2: the supervisor does 3 and 4 while its child makes
  * the VM; the child then enters what the supervisor has made, and each does the rest for itself.
+ * Stage 5 has nothing to do with the others' namespaces: each does it while it may have to wait,
+ * the child for the jail, the supervisor for the child to have entered it. The supervisor must not
+ * go further: from stage 6 on it is another user, or not dumpable, and then its namespaces are not
+ * there for a child that is still as it was.
  *
  * Not here: descriptors (the caller closes what the VM does not need), limits (threads are yet to
  * be made) and system call filters.
@@ -188,6 +194,8 @@ static const struct stage {
 	/* isolate_make */
 	{"namespaces", make_namespaces, false},
 	{"empty root", enter_root, false},
+	/* isolate_wait */
+	{"bounding set", confine_bounding_set, true},
 	/* isolate_end */
 	{"user", leave_user, true},
 	{"capabilities", confine_capabilities, true},
@@ -195,7 +203,7 @@ static const struct stage {
 	{"files", leave_files, true},
 };
 
-enum { STAGE_BEGIN = 0, STAGE_MAKE = 4, STAGE_END = 6 };
+enum { STAGE_BEGIN = 0, STAGE_MAKE = 4, STAGE_WAIT = 6, STAGE_END = 7 };
 
 /* Those from `first` on, before `end`. */
 static int run_stages(size_t first, size_t end, const struct stage **ret_stage)
@@ -253,7 +261,12 @@ int isolate_begin(void)
 
 int isolate_make(void)
 {
-	return run_logged(STAGE_MAKE, STAGE_END);
+	return run_logged(STAGE_MAKE, STAGE_WAIT);
+}
+
+int isolate_wait(void)
+{
+	return run_logged(STAGE_WAIT, STAGE_END);
 }
 
 int isolate_enter(int pidfd)

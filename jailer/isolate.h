@@ -18,11 +18,13 @@ int isolate(void);
 
 /*
  * The same by a parent and its child, each of which is jailed afterwards: isolate_begin, fork; the
- * parent isolate_make, then, when the child has entered, isolate_end; the child isolate_enter,
- * which takes a pidfd of the parent, and isolate_end. Each 0 or -errno.
+ * parent isolate_make, isolate_wait, then, when the child has entered, isolate_end; the child
+ * isolate_wait, isolate_enter, which takes a pidfd of the parent, and isolate_end. isolate_wait is
+ * for while the one waits for the other. Each 0 or -errno.
  */
 int isolate_begin(void);
 int isolate_make(void);
+int isolate_wait(void);
 int isolate_enter(int pidfd);
 int isolate_end(void);
 

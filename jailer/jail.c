@@ -253,7 +253,9 @@ static int drop_privileges(const struct jail_spec *spec)
 			  strerror(-err));
 		return err;
 	}
-	err = confine_ids(spec->uid, spec->gid);
+	err = confine_bounding_set();
+	if (!err)
+		err = confine_ids(spec->uid, spec->gid);
 	if (!err)
 		err = confine_capabilities();
 	if (!err)

@@ -16,6 +16,10 @@
  *
  * Two pipes, a byte at a time. To the child: the jail is ready. To the parent: the child is in it,
  * so that the parent may give up what the child needed of it; later, the exit status.
+ *
+ * The parent is in nobody's way while it waits for that byte, but it is right after it: the vCPUs'
+ * threads want a CPU then. So what can be done in the meantime is: all that leaves the parent who
+ * it is, since the child's setns asks whether it might trace the parent.
  */
 #include "supervise.h"
 
@@ -192,11 +196,11 @@ static int make_epoll(struct supervisor *supervisor)
 	return 0;
 }
 
-static int confine(const struct supervisor *supervisor)
+/* What it takes to be confined, and confines nothing yet. */
+static int prepare(const struct supervisor *supervisor, struct seccomp_filter *ret_filter)
 {
 	enum seccomp_mode mode = supervisor->spec->seccomp;
 	struct seccomp_fds fds = {.nr = 0};
-	struct seccomp_filter filter = {0};
 	int err;
 
 	seccomp_fds_add(&fds, SECCOMP_FD_LOG, STDERR_FILENO, 0, "stderr");
@@ -208,12 +212,17 @@ static int confine(const struct supervisor *supervisor)
 		seccomp_fds_add(&fds, SECCOMP_FD_TERMINAL, STDIN_FILENO, 0, "stdin");
 	err = seccomp_prepare(mode);
 	if (!err)
-		err = seccomp_compile(SECCOMP_SUPERVISOR, mode, &fds, &filter);
-	if (!err)
-		err = confine_limits(); /* the filter was made by way of a file */
+		err = seccomp_compile(SECCOMP_SUPERVISOR, mode, &fds, ret_filter);
+	return err;
+}
+
+static int confine(const struct seccomp_filter *filter)
+{
+	int err = confine_limits();
+
 	program_trim();
 	/* The filter's memory stays: to free it takes calls that it forbids. */
-	return err ? err : seccomp_apply(&filter, -1, "supervisor");
+	return err ? err : seccomp_apply(filter, -1, "supervisor");
 }
 
 static int failed(const char *what, const char *advice)
@@ -251,7 +260,7 @@ static bool is_in_container(void)
 }
 
 /* The jail, in which both end up. */
-static int jail(void)
+static int make_jail(void)
 {
 	char word = 0;
 	int err = isolate_make();
@@ -260,6 +269,13 @@ static int jail(void)
 		return err;
 	if (write(ALIVE_FD, &word, 1) != 1 && errno != EPIPE)
 		return failed("tell the VM's process of its jail", "");
+	return isolate_wait();
+}
+
+static int enter_own_jail(void)
+{
+	char word;
+
 	/* Until the child is in it, or has ended, which is seen later on. */
 	while (read(TOLD_FD, &word, 1) < 0 && errno == EINTR)
 		;
@@ -269,6 +285,7 @@ static int jail(void)
 static void __attribute__((noreturn))
 parent(struct supervisor *supervisor, int alive_fd, int told_fd)
 {
+	struct seccomp_filter filter = {0};
 	int err = keep_pipes(alive_fd, told_fd);
 
 	supervisor->must_reap = is_in_container(); /* asks /proc, which the jail hides */
@@ -278,9 +295,13 @@ parent(struct supervisor *supervisor, int alive_fd, int told_fd)
 	    (supervisor->child_fd < 0 || supervisor->signal_fd < 0 || make_epoll(supervisor)))
 		err = failed("watch the VM's process", "; husk needs Linux 5.12 or later");
 	if (!err && supervisor->spec->jail)
-		err = jail();
+		err = make_jail();
 	if (!err)
-		err = confine(supervisor);
+		err = prepare(supervisor, &filter);
+	if (!err && supervisor->spec->jail)
+		err = enter_own_jail();
+	if (!err)
+		err = confine(&filter);
 	if (!err)
 		watch(supervisor);
 	kill(supervisor->child, SIGKILL);
@@ -346,8 +367,10 @@ static int enter_jail(struct supervised *child)
 {
 	char word;
 	ssize_t got;
-	int err;
+	int err = isolate_wait();
 
+	if (err)
+		return err;
 	do
 		got = read(child->alive_fd, &word, 1);
 	while (got < 0 && errno == EINTR);
