@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <stddef.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "layout_x86.h"
@@ -78,6 +77,11 @@ struct acpi_madt {
 	uint32_t flags;
 } __attribute__((packed));
 
+struct acpi_xsdt {
+	struct acpi_header header;
+	uint64_t tables[2];
+} __attribute__((packed));
+
 struct acpi_madt_lapic {
 	uint8_t type, length, uid, apic_id;
 	uint32_t flags;
@@ -102,6 +106,12 @@ static void table_add(struct acpi_table *table, const void *data, size_t len)
 	if (table->len + len <= sizeof(table->data))
 		memcpy(table->data + table->len, data, len);
 	table->len += len;
+}
+
+static void table_begin(struct acpi_table *table, const void *data, size_t len)
+{
+	table->len = 0;
+	table_add(table, data, len);
 }
 
 static void table_add_byte(struct acpi_table *table, uint8_t byte)
@@ -212,13 +222,13 @@ static void aml_resources(struct acpi_table *table, const struct platform_device
 static void aml_device(struct acpi_table *table, const struct platform_device *device,
 		       unsigned int number)
 {
-	char name[8];
+	static const char digits[] = "0123456789ABCDEF";
+	const char name[4] = {'D', 'V', digits[number >> 4 & 0xf], digits[number & 0xf]};
 	size_t start;
 
 	table_add(table, (uint8_t[]){0x5b, 0x82}, 2); /* DeviceOp */
 	start = aml_begin(table);
-	snprintf(name, sizeof(name), "DV%02X", number & 0xff);
-	table_add(table, name, 4);
+	table_add(table, name, sizeof(name));
 	aml_name(table, "_HID");
 	if (device->kind == PLATFORM_SERIAL) {
 		aml_dword(table, 0x0105d041); /* EISA ID PNP0501 */
@@ -241,7 +251,7 @@ static void dsdt_build(struct acpi_table *table, const struct platform_device *d
 	size_t scope;
 	unsigned int i;
 
-	table_add(table, &header, sizeof(header));
+	table_begin(table, &header, sizeof(header));
 	aml_power_off(table);
 	table_add_byte(table, 0x10); /* ScopeOp */
 	scope = aml_begin(table);
@@ -257,7 +267,7 @@ static void madt_build(struct acpi_table *table, unsigned int nr_cpus)
 	struct acpi_madt_ioapic ioapic = {1, sizeof(ioapic), (uint8_t)nr_cpus, 0, IOAPIC_ADDR, 0};
 	unsigned int i;
 
-	table_add(table, &madt, sizeof(madt));
+	table_begin(table, &madt, sizeof(madt));
 	for (i = 0; i < nr_cpus; i++) {
 		struct acpi_madt_lapic lapic = {0, sizeof(lapic), (uint8_t)i, (uint8_t)i, 1};
 
@@ -282,7 +292,7 @@ static void fadt_build(struct acpi_table *table, gpa_t dsdt)
 	fadt.sleep_control.addr = POWER_PORT + POWER_SLEEP_CONTROL;
 	fadt.sleep_status.addr = POWER_PORT + POWER_SLEEP_STATUS;
 	fadt.reset_register.addr = POWER_PORT + POWER_RESET;
-	table_add(table, &fadt, sizeof(fadt));
+	table_begin(table, &fadt, sizeof(fadt));
 }
 
 /* Finishes a table, writes it at *gpa and moves *gpa past it. */
@@ -305,30 +315,29 @@ int acpi_write(const struct guest_mem *mem, unsigned int nr_cpus,
 {
 	struct acpi_rsdp rsdp = {
 		.signature = "RSD PTR ", .oem = "HUSK  ", .revision = 2, .length = sizeof(rsdp)};
-	struct acpi_table dsdt = {.len = 0}, fadt = {.len = 0}, madt = {.len = 0},
-			  xsdt = {.len = 0};
-	struct acpi_header header = header_make("XSDT", 1);
+	struct acpi_xsdt xsdt = {.header = header_make("XSDT", 1)};
+	struct acpi_table table; /* one after the other: each page of stack takes a fault, too */
 	gpa_t gpa = ACPI_ADDR + ALIGN_UP(sizeof(rsdp), 16);
-	gpa_t dsdt_gpa = gpa;
+	gpa_t dsdt = gpa;
 	int err;
 
-	dsdt_build(&dsdt, devices, nr_devices);
-	err = table_write(mem, &dsdt, &gpa);
+	dsdt_build(&table, devices, nr_devices);
+	err = table_write(mem, &table, &gpa);
 	if (err)
 		return err;
-	table_add(&xsdt, &header, sizeof(header));
-	table_add(&xsdt, &gpa, sizeof(gpa));
-	fadt_build(&fadt, dsdt_gpa);
-	err = table_write(mem, &fadt, &gpa);
+	xsdt.tables[0] = gpa;
+	fadt_build(&table, dsdt);
+	err = table_write(mem, &table, &gpa);
 	if (err)
 		return err;
-	table_add(&xsdt, &gpa, sizeof(gpa));
-	madt_build(&madt, nr_cpus);
-	err = table_write(mem, &madt, &gpa);
+	xsdt.tables[1] = gpa;
+	madt_build(&table, nr_cpus);
+	err = table_write(mem, &table, &gpa);
 	if (err)
 		return err;
 	rsdp.xsdt = gpa;
-	err = table_write(mem, &xsdt, &gpa);
+	table_begin(&table, &xsdt, sizeof(xsdt));
+	err = table_write(mem, &table, &gpa);
 	if (err)
 		return err;
 	rsdp.checksum = checksum(&rsdp, 20); /* the part ACPI 1.0 had */

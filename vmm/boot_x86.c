@@ -59,11 +59,12 @@ struct pvh_memory_map_entry {
 } __attribute__((packed));
 
 /* All of it, as it lies in guest RAM. */
-struct pvh_page {
+struct pvh_info {
 	struct pvh_start_info start;
 	struct pvh_module module;
 	struct pvh_memory_map_entry map[MEMORY_MAP_MAX];
 };
+_Static_assert(PVH_START_INFO_ADDR + sizeof(struct pvh_info) <= CMDLINE_ADDR, "layout_x86.h");
 
 struct memory_map {
 	struct pvh_memory_map_entry entries[MEMORY_MAP_MAX];
@@ -227,20 +228,20 @@ static int boot_params_write(const struct guest_mem *mem, const struct boot_info
 
 static int start_info_write(const struct guest_mem *mem, const struct boot_info *info)
 {
-	struct pvh_page page = {
+	struct pvh_info all = {
 		.start = {.magic = PVH_MAGIC,
 			  .version = 1,
 			  .nr_modules = info->initrd_size ? 1 : 0,
-			  .modules = PVH_START_INFO_ADDR + offsetof(struct pvh_page, module),
+			  .modules = PVH_START_INFO_ADDR + offsetof(struct pvh_info, module),
 			  .cmdline = CMDLINE_ADDR,
 			  .rsdp = ACPI_ADDR,
-			  .memory_map = PVH_START_INFO_ADDR + offsetof(struct pvh_page, map),
+			  .memory_map = PVH_START_INFO_ADDR + offsetof(struct pvh_info, map),
 			  .nr_memory_map = info->map.nr},
 		.module = {.addr = info->initrd, .size = info->initrd_size},
 	};
 
-	memcpy(page.map, info->map.entries, sizeof(page.map));
-	return guest_mem_write(mem, PVH_START_INFO_ADDR, &page, sizeof(page));
+	memcpy(all.map, info->map.entries, sizeof(all.map));
+	return guest_mem_write(mem, PVH_START_INFO_ADDR, &all, sizeof(all));
 }
 
 int boot_x86_load(const struct boot_spec *spec, const struct guest_mem *mem,
@@ -268,7 +269,7 @@ int boot_x86_load(const struct boot_spec *spec, const struct guest_mem *mem,
 		err = boot_params_write(mem, &info);
 	}
 	if (!err)
-		err = cpu_x86_write_tables(mem);
+		err = cpu_x86_write_tables(mem, info.kernel.entry);
 	if (!err)
 		err = mptable_write(mem, spec->nr_cpus);
 	if (!err)

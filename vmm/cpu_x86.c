@@ -229,7 +229,7 @@ int cpu_x86_init(int vcpu_fd, unsigned int index, unsigned int nr_cpus, struct k
 	return err;
 }
 
-int cpu_x86_write_tables(const struct guest_mem *mem)
+int cpu_x86_write_tables(const struct guest_mem *mem, enum cpu_entry entry)
 {
 	static const uint64_t gdt[GDT_SLOTS] = {
 		[GDT_CODE] = 0x00af9b000000ffff,
@@ -237,9 +237,12 @@ int cpu_x86_write_tables(const struct guest_mem *mem)
 		[GDT_TSS] = 0x00008b0000000067,
 	};
 	const uint64_t entries = 512, directories = 4, pages = 2 + directories;
-	uint64_t *table = guest_mem_ptr(mem, PAGE_TABLES_ADDR, pages * GUEST_PAGE_SIZE);
+	uint64_t *table;
 	uint64_t i;
 
+	if (entry == CPU_ENTRY_PVH)
+		return guest_mem_write(mem, GDT_ADDR, gdt, sizeof(gdt));
+	table = guest_mem_ptr(mem, PAGE_TABLES_ADDR, pages * GUEST_PAGE_SIZE);
 	if (!table)
 		return -EFAULT;
 	table[0] = (PAGE_TABLES_ADDR + GUEST_PAGE_SIZE) | PTE_PRESENT_WRITE;

@@ -38,9 +38,9 @@ int cpu_x86_init(int vcpu_fd, unsigned int index, unsigned int nr_cpus, struct k
 int cpu_x86_start(int vcpu_fd, const struct cpu_start *start);
 
 /*
- * Writes the descriptor table and identity page tables (4 GiB in 2 MiB pages) that
- * CPU_ENTRY_LINUX64 and CPU_ENTRY_PVH start with. 0 or -EFAULT.
+ * Writes the descriptor table that `entry` starts with, and for CPU_ENTRY_LINUX64 identity page
+ * tables (4 GiB in 2 MiB pages). 0 or -EFAULT.
  */
-int cpu_x86_write_tables(const struct guest_mem *mem);
+int cpu_x86_write_tables(const struct guest_mem *mem, enum cpu_entry entry);
 
 #endif

@@ -163,7 +163,7 @@ static int guest_build(struct vm *vm, struct vcpu *vcpu, const struct bus *pio,
 	int err = guest_mem_write(mem, DOCTOR_GUEST_ADDR, doctor_guest, doctor_guest_size);
 
 	if (!err)
-		err = cpu_x86_write_tables(mem);
+		err = cpu_x86_write_tables(mem, start.entry);
 	if (!err)
 		err = vm_set_memory(vm, mem);
 	if (!err)

@@ -5,20 +5,25 @@
 #ifndef HUSK_LAYOUT_X86_H
 #define HUSK_LAYOUT_X86_H
 
+/*
+ * Each page that husk writes or the kernel reads takes a fault on the way to the first instruction,
+ * or one right after it: what is small shares pages.
+ */
+
 /* Below 640 KiB: what husk writes for the kernel's first steps; all of it is RAM to the kernel. */
-#define GDT_ADDR 0x500ull
-#define PVH_START_INFO_ADDR 0x6000ull /* start info, module list, memory map: one page */
-#define BOOT_PARAMS_ADDR 0x7000ull    /* "zero page" */
-#define PAGE_TABLES_ADDR 0x9000ull    /* PML4, PDPT, four page directories: 6 pages */
-#define BOOT_STACK_ADDR 0x8ff0ull     /* grows down, below the page tables */
-#define CMDLINE_ADDR 0x20000ull
+#define BOOT_PARAMS_ADDR 0x7000ull /* "zero page" */
+#define PAGE_TABLES_ADDR 0x9000ull /* PML4, PDPT, four page directories: 6 pages */
+#define BOOT_STACK_ADDR 0x8ff0ull  /* grows down, below the page tables */
+#define GDT_ADDR 0x20000ull
+#define PVH_START_INFO_ADDR 0x20040ull /* start info, module list, memory map */
+#define CMDLINE_ADDR 0x20200ull
 #define CMDLINE_MAX 0x10000ull
 
 /* Where the kernel looks for firmware tables; reserved in the memory map. */
 #define EBDA_ADDR 0x9fc00ull
-#define MPTABLE_ADDR 0xf0000ull /* floating pointer, then the table; up to 4 KiB */
-#define ACPI_ADDR 0xe0000ull	/* RSDP first; up to 64 KiB */
-#define ACPI_SIZE 0x10000ull
+#define MPTABLE_ADDR 0xf0000ull /* floating pointer, then the table; up to 1 KiB */
+#define ACPI_ADDR 0xf0400ull	/* RSDP first; up to 63 KiB */
+#define ACPI_SIZE 0xfc00ull
 
 #define HIGH_MEMORY_ADDR 0x100000ull
 

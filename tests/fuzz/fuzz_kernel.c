@@ -216,7 +216,7 @@ static void read_start_info(const struct guest_mem *mem, struct told *told)
 		told->map[i].size = get(mem, map + 8, 8);
 		told->map[i].type = (uint32_t)get(mem, map + 16, 4);
 	}
-	expect(mem, PVH_START_INFO_ADDR, NULL, PAGE);
+	expect(mem, PVH_START_INFO_ADDR, NULL, CMDLINE_ADDR - PVH_START_INFO_ADDR);
 }
 
 static void read_boot_params(const struct guest_mem *mem, struct told *told)
@@ -288,7 +288,7 @@ static void check_guest(const struct guest_mem *mem, const struct cpu_start *sta
 	expect(mem, GDT_ADDR, NULL, 64);
 	expect(mem, PAGE_TABLES_ADDR, NULL, 6 * PAGE);
 	expect(mem, ACPI_ADDR, NULL, ACPI_SIZE);
-	expect(mem, MPTABLE_ADDR, NULL, PAGE);
+	expect(mem, MPTABLE_ADDR, NULL, ACPI_ADDR - MPTABLE_ADDR);
 }
 
 static void boot(const struct params *params, const struct input_file *kernel,

@@ -162,7 +162,7 @@ static inline int vm_load(void)
 	assert_memory_equal(vm.host + CMDLINE_ADDR, CMDLINE, sizeof(CMDLINE));
 	assert_memory_equal(vm.host + ACPI_ADDR, "RSD PTR ", 8);
 	assert_memory_equal(vm.host + MPTABLE_ADDR, "_MP_", 4);
-	assert_int_equal(vm.host[PAGE_TABLES_ADDR] & 1, 1);
+	assert_int_equal(vm.host[PAGE_TABLES_ADDR] & 1, vm.start.entry == CPU_ENTRY_LINUX64);
 	return 0;
 }
 
