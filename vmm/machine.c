@@ -25,26 +25,22 @@
 #define DISKS_END_NS 2000000000ull
 #define PLATFORM_DEVICES_MAX (VIRTIO_SLOTS_MAX + 2)
 
+/* Large, and mostly not used: what every VM uses on its way to the guest is in front, together. */
 struct machine {
 	const struct vm_config *config;
 	struct resources *resources;
 	struct timeline *timeline;
-	struct metrics metrics; /* with --timing or --metrics */
-	struct seccomp_fds fds; /* all there are once the VM is made */
 	struct event_loop loop;
 	struct guest_mem mem;
 	struct vm vm;
 	struct bus pio, mmio;
-	struct vcpu vcpus[CONFIG_CPUS_MAX];
 	unsigned int nr_vcpus;
 	struct seccomp_filter vcpu_filter, loop_filter;
 	struct vcpu_gate gate;
 
 	struct power power;
-	struct console console;
-	struct guest_link link; /* husk run */
-	uint32_t milestones;	/* bit: enum link_milestone_kind, as it was told */
 	struct virtio_slots virtio;
+	uint32_t milestones; /* bit: enum link_milestone_kind, as it was told */
 
 	/* The address and interrupt map, as the guest is told it. */
 	struct platform_device devices[PLATFORM_DEVICES_MAX];
@@ -53,6 +49,12 @@ struct machine {
 	struct ending ending;
 	struct termios terminal;
 	bool is_raw;
+
+	struct vcpu vcpus[CONFIG_CPUS_MAX];
+	struct console console;
+	struct seccomp_fds fds; /* all there are once the VM is made */
+	struct guest_link link; /* husk run */
+	struct metrics metrics; /* with --timing or --metrics */
 };
 
 static bool is_run(const struct machine *machine)

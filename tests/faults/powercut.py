@@ -36,7 +36,7 @@ SLOWER = 10 if "QEMU TCG" in open("/proc/cpuinfo").read() else 1
 # Linux, include/uapi/linux/ext4.h: down at once, without a flush of the journal.
 EXT4_IOC_SHUTDOWN, EXT4_GOING_NOLOGFLUSH = 0x8004587d, 2
 REFUSED = re.compile(
-    '(husk: disk "disk": (Input/output error|Read-only file system); the guest sees an I/O error\n)+')
+    '(husk: disk "disk": (I/O error|Read-only file system); the guest sees an I/O error\n)+')
 
 
 def expected(number):

@@ -46,7 +46,7 @@ Memory:
 Memory that may not be mapped:
 
   $ (ulimit -v 65536; exec ./run --memory 128M)
-  ! husk: cannot map 128 MiB of memory for the guest: Cannot allocate memory
+  ! husk: cannot map 128 MiB of memory for the guest: Out of memory
   [125]
 
 vCPUs:

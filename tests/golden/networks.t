@@ -36,10 +36,10 @@ Descriptors:
   ! husk: descriptor 9 is not open; whoever starts husk is to pass it in
   [125]
   $ ./net fd=9 9<root.img
-  ! husk: descriptor 9: not an attached TAP device: Inappropriate ioctl for device
+  ! husk: descriptor 9: not an attached TAP device: Not a tty
   [125]
   $ ./net fd=9 9</dev/null
-  ! husk: descriptor 9: not an attached TAP device: Inappropriate ioctl for device
+  ! husk: descriptor 9: not an attached TAP device: Not a tty
   [125]
   $ ./net fd=999999
   ! husk: descriptor 999999 is not open; whoever starts husk is to pass it in

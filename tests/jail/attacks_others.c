@@ -86,11 +86,14 @@ static long connect_vsock(void)
 /* Only lo, and that is down. */
 static long list_interfaces(void)
 {
-	struct if_nameindex *all = if_nameindex();
 	struct ifreq request = {.ifr_name = "lo"};
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+	struct if_nameindex *all;
 	long nr = 0;
-	int fd;
 
+	if (fd < 0 || ioctl(fd, SIOCGIFFLAGS, &request))
+		return -errno;
+	all = if_nameindex(); /* musl: whatever goes wrong is ENOBUFS */
 	if (!all)
 		return -errno;
 	while (all[nr].if_index)
@@ -98,9 +101,6 @@ static long list_interfaces(void)
 	if (nr == 1 && strcmp(all[0].if_name, "lo") != 0)
 		nr = 2;
 	if_freenameindex(all);
-	fd = socket(AF_INET, SOCK_DGRAM, 0);
-	if (fd < 0 || ioctl(fd, SIOCGIFFLAGS, &request))
-		return -errno;
 	return nr == 1 && !(request.ifr_flags & IFF_UP) ? 0 : nr;
 }
 
@@ -189,7 +189,7 @@ static long real_time(void)
 {
 	struct sched_param param = {.sched_priority = 1};
 
-	return sys(sched_setscheduler(0, SCHED_FIFO, &param));
+	return sys(syscall(SYS_sched_setscheduler, 0, SCHED_FIFO, &param)); /* musl refuses */
 }
 
 static long high_priority(void)

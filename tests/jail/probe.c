@@ -53,12 +53,16 @@ void probe_print(const char *fmt, ...)
 	syscall(SYS_write, STDERR_FILENO, line, len);
 }
 
+static const char *const error_names[] = {
+#include "errno_names.inc" /* made from <errno.h>: [1] = "EPERM", ... */
+};
+
 const char *probe_result(long result, char buffer[24])
 {
-	const char *name = result < 0 ? strerrorname_np((int)-result) : NULL;
+	const unsigned long error = -(unsigned long)result;
 
 	snprintf(buffer, 24, "%ld", result);
-	return name ? name : buffer;
+	return error < ARRAY_SIZE(error_names) && error_names[error] ? error_names[error] : buffer;
 }
 
 /* Before main: husk wipes its environment. */
