@@ -47,6 +47,7 @@ struct compiler {
 	struct sock_filter insns[BPF_MAXINSNS];
 	unsigned int nr; /* may be more than fit */
 	unsigned int vcpu_fd_at;
+	bool has_fd; /* what was loaded last, wherever the program comes from: argument 0 */
 };
 
 static void emit(struct compiler *compiler, uint16_t code, uint32_t k, uint8_t if_true,
@@ -129,13 +130,15 @@ static void emit_rule(struct compiler *compiler, const struct seccomp_rule *rule
 	unsigned int i, start = compiler->nr;
 
 	if (fd) {
-		emit_load_half(compiler, 0, false);
+		if (!compiler->has_fd)
+			emit_load_half(compiler, 0, false);
 		if (rule->use == SECCOMP_VCPU_FD)
 			compiler->vcpu_fd_at = compiler->nr;
 		emit_is(compiler, (uint32_t)fd->fd);
 	}
 	for (i = 0; i < SECCOMP_CONDITIONS_MAX; i++)
 		emit_condition(compiler, &rule->conditions[i], fd ? fd->size : 0);
+	compiler->has_fd = fd && rule->conditions[0].op == SECCOMP_OP_NONE;
 	emit_return(compiler, SECCOMP_RET_ALLOW);
 	for (i = start; i < MIN(compiler->nr, BPF_MAXINSNS); i++) {
 		struct sock_filter *insn = &compiler->insns[i];
@@ -198,47 +201,57 @@ static unsigned int list_calls(const struct compiler *compiler, unsigned int cal
 	return nr;
 }
 
-/* A jump whose distance is known when what it leaps over is there. */
-static unsigned int emit_leap(struct compiler *compiler)
+/*
+ * The jump at `at` leads to here if its condition is `if_true`, and else goes on: by itself or,
+ * where that is too far for it, by another one behind it.
+ */
+static void jump_to_here(struct compiler *compiler, unsigned int at, bool if_true)
 {
-	emit(compiler, BPF_JMP | BPF_JA, 0, 0, 0);
-	return compiler->nr - 1;
-}
+	unsigned int distance = compiler->nr - at - 1;
+	struct sock_filter *insn = &compiler->insns[at];
+	uint8_t taken = (uint8_t)distance, other = 0;
 
-static void leap_to_here(struct compiler *compiler, unsigned int leap)
-{
-	if (compiler->nr <= BPF_MAXINSNS)
-		compiler->insns[leap].k = compiler->nr - leap - 1;
+	if (compiler->nr >= BPF_MAXINSNS)
+		return; /* too many: nobody will run it */
+	if (distance > UINT8_MAX) {
+		memmove(insn + 2, insn + 1, distance * sizeof(*insn));
+		insn[1] = (struct sock_filter){BPF_JMP | BPF_JA, 0, 0, distance};
+		compiler->nr++;
+		compiler->vcpu_fd_at += compiler->vcpu_fd_at > at;
+		taken = 0;
+		other = 1;
+	}
+	insn->jt = if_true ? taken : other;
+	insn->jf = if_true ? other : taken;
 }
 
 /* Is it this call, and as one of its rules has it? */
 static void emit_call(struct compiler *compiler, unsigned int call)
 {
-	unsigned int i, leap;
+	const unsigned int at = compiler->nr;
+	unsigned int i;
 
-	emit(compiler, BPF_JMP | BPF_JEQ | BPF_K, call, 1, 0);
-	leap = emit_leap(compiler);
+	emit(compiler, BPF_JMP | BPF_JEQ | BPF_K, call, 0, 0);
+	compiler->has_fd = false;
 	for (i = 0; i < seccomp_policy_nr; i++)
 		if (is_for(compiler, &seccomp_policy[i], call))
 			emit_rules(compiler, &seccomp_policy[i]);
-	leap_to_here(compiler, leap);
+	jump_to_here(compiler, at, false);
 	emit_return(compiler, compiler->other);
 }
 
 /* Halves what is left of the list until it is one call. */
 static void emit_search(struct compiler *compiler, const unsigned int *calls, unsigned int nr)
 {
-	const unsigned int half = nr / 2;
-	unsigned int leap;
+	const unsigned int half = nr / 2, at = compiler->nr;
 
 	if (nr <= 1) {
 		emit_call(compiler, nr ? calls[0] : UINT32_MAX);
 		return;
 	}
-	emit(compiler, BPF_JMP | BPF_JGE | BPF_K, calls[half], 0, 1);
-	leap = emit_leap(compiler);
+	emit(compiler, BPF_JMP | BPF_JGE | BPF_K, calls[half], 0, 0);
 	emit_search(compiler, calls, half);
-	leap_to_here(compiler, leap);
+	jump_to_here(compiler, at, true);
 	emit_search(compiler, calls + half, nr - half);
 }
 
@@ -285,6 +298,7 @@ int seccomp_compile(enum seccomp_kind kind, enum seccomp_mode mode, const struct
 	compiler.fds = fds;
 	compiler.other = mode == SECCOMP_LOG ? SECCOMP_RET_LOG : SECCOMP_RET_TRAP;
 	compiler.nr = compiler.vcpu_fd_at = 0;
+	compiler.has_fd = false;
 	err = compile(&compiler, ret_filter);
 	if (err)
 		log_error("cannot make a system call filter: %s; --no-seccomp runs without",

@@ -196,6 +196,18 @@ static void any_descriptors(void **state)
 	}
 }
 
+/* So many that the way past them is longer than a jump on a condition goes. */
+static void many_events(void **state)
+{
+	struct seccomp_fds fds = {.nr = 0};
+	int i;
+
+	(void)state;
+	for (i = 0; i < SECCOMP_FDS_MAX; i++)
+		seccomp_fds_add(&fds, SECCOMP_FD_EVENT, 10 + i, 0, "event");
+	assert_same(SECCOMP_ENFORCE, &fds);
+}
+
 static void too_much(void **state)
 {
 	struct seccomp_filter filter;
@@ -217,7 +229,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(one_of_everything),  cmocka_unit_test(nothing_at_all),
 		cmocka_unit_test(disks_of_all_sizes), cmocka_unit_test(any_descriptors),
-		cmocka_unit_test(too_much),
+		cmocka_unit_test(many_events),	      cmocka_unit_test(too_much),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
