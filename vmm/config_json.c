@@ -11,9 +11,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <unistd.h>
 
 #define FILE_SIZE_MAX MIB(1)
+#define FILE_SIZE_USUAL KIB(4)
 
 enum key_type { KEY_BOOL, KEY_INTEGER, KEY_STRING, KEY_OBJECT, KEY_ARRAY };
 
@@ -395,49 +397,76 @@ static int read_root(struct vm_config *config, const struct place *place, json_t
 	return err;
 }
 
-/* The whole file, at most FILE_SIZE_MAX bytes, into `text`, which has room for one more. */
-static int read_file(const char *path, char *text, size_t *ret_len)
+/*
+ * The whole file, at most FILE_SIZE_MAX bytes, into *text, which grows as needed: what stat says of
+ * its size is nothing to rely on.
+ */
+static int read_all(int fd, char **text, size_t *ret_len)
 {
-	cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-	size_t used = 0;
-	ssize_t got = fd < 0 ? -1 : 0;
+	size_t room = 0, used = 0;
+	ssize_t got;
+	char *grown;
 
-	while (fd >= 0 && used <= FILE_SIZE_MAX) {
-		got = read(fd, text + used, FILE_SIZE_MAX + 1 - used);
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got <= 0)
+	for (;;) {
+		if (used == room) {
+			if (used > FILE_SIZE_MAX)
+				return -EFBIG;
+			room = MIN(room ? 4 * room : FILE_SIZE_USUAL, FILE_SIZE_MAX + 1);
+			grown = realloc(*text, room);
+			if (!grown)
+				return -ENOMEM;
+			*text = grown;
+		}
+		got = read(fd, *text + used, room - used);
+		if (got < 0 && errno != EINTR)
+			return -errno;
+		if (!got)
 			break;
-		used += (size_t)got;
-	}
-	if (got < 0) {
-		int err = -errno;
-
-		log_error("config file \"%s\": %s", path, strerror(errno));
-		return err;
-	}
-	if (used > FILE_SIZE_MAX) {
-		log_error("config file \"%s\": larger than 1 MiB", path);
-		return -EFBIG;
+		used += (size_t)MAX(got, 0);
 	}
 	*ret_len = used;
 	return 0;
 }
 
+static int read_file(const char *path, char **text, size_t *ret_len)
+{
+	cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	int err = fd < 0 ? -errno : read_all(fd, text, ret_len);
+
+	if (err == -EFBIG)
+		log_error("config file \"%s\": larger than 1 MiB", path);
+	else if (err)
+		log_error("config file \"%s\": %s", path, strerror(-err));
+	return err;
+}
+
+/* jansson would read its seed from /dev/urandom; the kernel has given this process one already. */
+static void seed_hashes(void)
+{
+	const unsigned long addr = getauxval(AT_RANDOM);
+	const void *random; /* 16 bytes */
+	uint32_t seed;
+
+	if (!addr)
+		return;
+	memcpy(&random, &addr, sizeof(random));
+	memcpy(&seed, random, sizeof(seed));
+	json_object_seed(MAX(seed, 1u)); /* 0 stands for /dev/urandom */
+}
+
 int config_json_load(struct vm_config *config, const char *path)
 {
 	struct place place = {.separator = ": "};
-	cleanup_free char *text = malloc(FILE_SIZE_MAX + 1);
+	cleanup_free char *text = NULL;
 	json_error_t error;
 	json_t *root;
 	size_t len = 0;
 	int err;
 
-	if (!text)
-		return -ENOMEM;
-	err = read_file(path, text, &len);
+	err = read_file(path, &text, &len);
 	if (err)
 		return err;
+	seed_hashes();
 	root = json_loadb(text, len, JSON_REJECT_DUPLICATES, &error);
 	if (!root) {
 		log_error("config file \"%s\": line %d, column %d: %s", path, error.line,
