@@ -86,17 +86,23 @@ static const struct key nic_keys[] = {
 	{"tx_rate_limiter", KEY_OBJECT, .only = ""},
 };
 
-/* A key, or with `index` an element of it. */
+/* A key, or with `index` an element of it. Without printf, which would be the first of the start.
+ */
 static struct place place_below(const struct place *parent, const char *key, const size_t *index)
 {
-	struct place place = {.separator = "."};
-	char number[32] = "";
+	struct place place;
+	char number[32];
+	size_t used;
 
-	if (index)
-		snprintf(number, sizeof(number), "[%zu]", *index);
+	place.separator = ".";
 	/* A file name that is very long is cut, the keys never are. */
-	snprintf(place.text, sizeof(place.text), "%.900s%s%s%s", parent->text, parent->separator,
-		 key, number);
+	used = text_add(place.text, 900, 0, parent->text);
+	used = text_add(place.text, sizeof(place.text), used, parent->separator);
+	used = text_add(place.text, sizeof(place.text), used, key);
+	if (index) {
+		snprintf(number, sizeof(number), "[%zu]", *index);
+		text_add(place.text, sizeof(place.text), used, number);
+	}
 	return place;
 }
 
@@ -183,9 +189,10 @@ static const struct key *find_key(const struct place *place, const char *name,
 	char valid[256] = "";
 	size_t used = 0, i;
 
-	for (i = 0; i < nr; i++) {
+	for (i = 0; i < nr; i++)
 		if (!strcmp(name, keys[i].name))
 			return &keys[i];
+	for (i = 0; i < nr; i++) {
 		if (used < sizeof(valid) && (!keys[i].only || *keys[i].only))
 			used += (size_t)snprintf(valid + used, sizeof(valid) - used, "%s%s",
 						 used ? ", " : "", keys[i].name);
@@ -456,7 +463,7 @@ static void seed_hashes(void)
 
 int config_json_load(struct vm_config *config, const char *path)
 {
-	struct place place = {.separator = ": "};
+	struct place place;
 	cleanup_free char *text = NULL;
 	json_error_t error;
 	json_t *root;
@@ -473,7 +480,10 @@ int config_json_load(struct vm_config *config, const char *path)
 			  error.column, error.text);
 		return -EINVAL;
 	}
-	snprintf(place.text, sizeof(place.text), "config file \"%.800s\"", path);
+	place.separator = ": ";
+	len = text_add(place.text, sizeof(place.text), 0, "config file \"");
+	len = text_add(place.text, 800, len, path);
+	text_add(place.text, sizeof(place.text), len, "\"");
 	err = read_root(config, &place, root);
 	json_decref(root);
 	return err;

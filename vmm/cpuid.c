@@ -52,7 +52,7 @@ static bool key_make(int kvm_fd, struct key *ret_key)
 	struct key *key = ret_key;
 	struct utsname kernel;
 	struct stat node;
-	size_t i;
+	size_t used, i;
 
 	if (uname(&kernel) || fstat(kvm_fd, &node))
 		return false;
@@ -60,8 +60,11 @@ static bool key_make(int kvm_fd, struct key *ret_key)
 			    .node = {node.st_dev, node.st_ino, node.st_rdev,
 				     (uint64_t)node.st_ctim.tv_sec,
 				     (uint64_t)node.st_ctim.tv_nsec}};
-	snprintf(key->kernel, sizeof(key->kernel), "%s %s %s", kernel.release, kernel.version,
-		 kernel.machine);
+	used = text_add(key->kernel, sizeof(key->kernel), 0, kernel.release);
+	used = text_add(key->kernel, sizeof(key->kernel), used, " ");
+	used = text_add(key->kernel, sizeof(key->kernel), used, kernel.version);
+	used = text_add(key->kernel, sizeof(key->kernel), used, " ");
+	text_add(key->kernel, sizeof(key->kernel), used, kernel.machine);
 	for (i = 0; i < ARRAY_SIZE(probes); i++) {
 		uint32_t *regs = key->cpu[i];
 
@@ -98,16 +101,19 @@ static bool table_load(const char *folder, int kvm_fd, struct kvm_cpuid2 *table)
 	cleanup_fd int fd = -1;
 	char path[PATH_MAX];
 	struct stat st;
+	size_t used;
 	ssize_t size;
 
-	if (snprintf(path, sizeof(path), "%s/" FILE_NAME, folder) >= (int)sizeof(path))
+	used = text_add(path, sizeof(path), 0, folder);
+	if (text_add(path, sizeof(path), used, "/" FILE_NAME) - used < strlen("/" FILE_NAME))
 		return false;
 	/* O_NONBLOCK: a FIFO must not hang us. */
 	fd = open_plain(AT_FDCWD, path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
 	if (fd < 0 || fstat(fd, &st) || !S_ISREG(st.st_mode) || !is_ours(&st))
 		return false;
 	size = readv(fd, parts, ARRAY_SIZE(parts));
-	return table->nent > 0 && table->nent <= ENTRIES_KEPT_MAX &&
+	return size > (ssize_t)(sizeof(kept) + table_size(0)) && table->nent > 0 &&
+	       table->nent <= ENTRIES_KEPT_MAX &&
 	       size == (ssize_t)(sizeof(kept) + table_size(table->nent)) &&
 	       key_make(kvm_fd, &key) && !memcmp(&key, &kept, sizeof(key));
 }
@@ -139,7 +145,7 @@ static int table_ask(int kvm_fd, struct kvm_cpuid2 *table)
 {
 	int err;
 
-	table->nent = CPUID_ENTRIES_MAX;
+	*table = (struct kvm_cpuid2){.nent = CPUID_ENTRIES_MAX};
 	if (!ioctl(kvm_fd, KVM_GET_SUPPORTED_CPUID, table))
 		return 0;
 	err = -errno;
@@ -149,7 +155,8 @@ static int table_ask(int kvm_fd, struct kvm_cpuid2 *table)
 
 int cpuid_recall(int kvm_fd, const char *folder, struct kvm_cpuid2 **ret_table)
 {
-	cleanup_free struct kvm_cpuid2 *table = calloc(1, table_size(CPUID_ENTRIES_MAX));
+	/* Not cleared: what is not used of it takes no page. */
+	cleanup_free struct kvm_cpuid2 *table = malloc(table_size(CPUID_ENTRIES_MAX));
 	uint64_t start;
 	int err = 0;
 
@@ -177,5 +184,10 @@ bool cpuid_folder(char ret_path[PATH_MAX])
 {
 	const char *base = getauxval(AT_EUID) ? getenv("XDG_RUNTIME_DIR") : "/run";
 
-	return base && base[0] == '/' && snprintf(ret_path, PATH_MAX, "%s/husk", base) < PATH_MAX;
+	size_t used;
+
+	if (!base || base[0] != '/')
+		return false;
+	used = text_add(ret_path, PATH_MAX, 0, base);
+	return text_add(ret_path, PATH_MAX, used, "/husk") - used == strlen("/husk");
 }

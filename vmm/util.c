@@ -209,6 +209,15 @@ int parse_mac(const char *text, uint8_t ret_mac[6])
 	return 0;
 }
 
+size_t text_add(char *text, size_t size, size_t used, const char *part)
+{
+	size_t len = strnlen(part, size - used - 1);
+
+	memcpy(text + used, part, len);
+	text[used + len] = '\0';
+	return used + len;
+}
+
 sigset_t signals_not_ignored(const int *signals, size_t nr)
 {
 	struct sigaction action;

@@ -104,6 +104,13 @@ int parse_mac(const char *text, uint8_t ret_mac[6]);
 sigset_t signals_not_ignored(const int *signals, size_t nr);
 
 /*
+ * Puts `part` behind the first `used` bytes of `text`, or as much of it as fits into `size` bytes
+ * with the NUL. The new length. What printf does, on the way to the guest, where each page of
+ * printf that is used first takes a fault.
+ */
+size_t text_add(char *text, size_t size, size_t used, const char *part);
+
+/*
  * Lets go of the pages of the program's own code and constants, most of which only its start
  * needed. What is used after it comes back from the page cache.
  */

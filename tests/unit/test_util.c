@@ -260,9 +260,28 @@ static void fds_close_at_the_end_of_the_scope(void **state)
 	close(kept);
 }
 
+/* As much as fits, with its NUL; nothing behind it is touched. */
+static void text(void **state)
+{
+	char text[9] = "????????";
+	size_t used;
+
+	(void)state;
+	used = text_add(text, 6, 0, "ab");
+	assert_int_equal(used, 2);
+	used = text_add(text, 6, used, "");
+	assert_int_equal(used, 2);
+	used = text_add(text, 6, used, "cdefgh");
+	assert_int_equal(used, 5);
+	used = text_add(text, 6, used, "x");
+	assert_int_equal(used, 5);
+	assert_memory_equal(text, "abcde\0??", 8);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(text),
 		cmocka_unit_test(numbers),
 		cmocka_unit_test(sizes),
 		cmocka_unit_test(durations),
