@@ -15,7 +15,6 @@
 #include <unistd.h>
 
 #define FILE_SIZE_MAX MIB(1)
-#define FILE_SIZE_USUAL KIB(4)
 
 enum key_type { KEY_BOOL, KEY_INTEGER, KEY_STRING, KEY_OBJECT, KEY_ARRAY };
 
@@ -404,47 +403,28 @@ static int read_root(struct vm_config *config, const struct place *place, json_t
 	return err;
 }
 
-/*
- * The whole file, at most FILE_SIZE_MAX bytes, into *text, which grows as needed: what stat says of
- * its size is nothing to rely on.
- */
-static int read_all(int fd, char **text, size_t *ret_len)
+/* The config file, of which at most FILE_SIZE_MAX bytes are read. */
+struct source {
+	int fd, err;
+	size_t used;
+};
+
+/* For jansson: no more of the file, or an error, ends the text. */
+static size_t read_more(void *buffer, size_t size, void *ctx)
 {
-	size_t room = 0, used = 0;
+	struct source *source = ctx;
 	ssize_t got;
-	char *grown;
 
-	for (;;) {
-		if (used == room) {
-			if (used > FILE_SIZE_MAX)
-				return -EFBIG;
-			room = MIN(room ? 4 * room : FILE_SIZE_USUAL, FILE_SIZE_MAX + 1);
-			grown = realloc(*text, room);
-			if (!grown)
-				return -ENOMEM;
-			*text = grown;
-		}
-		got = read(fd, *text + used, room - used);
-		if (got < 0 && errno != EINTR)
-			return -errno;
-		if (!got)
-			break;
-		used += (size_t)MAX(got, 0);
-	}
-	*ret_len = used;
-	return 0;
-}
-
-static int read_file(const char *path, char **text, size_t *ret_len)
-{
-	cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-	int err = fd < 0 ? -errno : read_all(fd, text, ret_len);
-
-	if (err == -EFBIG)
-		log_error("config file \"%s\": larger than 1 MiB", path);
-	else if (err)
-		log_error("config file \"%s\": %s", path, strerror(-err));
-	return err;
+	do
+		got = read(source->fd, buffer, size);
+	while (got < 0 && errno == EINTR);
+	if (got < 0)
+		source->err = -errno;
+	else
+		source->used += (size_t)got;
+	if (source->used > FILE_SIZE_MAX)
+		source->err = -EFBIG;
+	return source->err ? 0 : (size_t)got;
 }
 
 /* jansson would read its seed from /dev/urandom; the kernel has given this process one already. */
@@ -461,25 +441,42 @@ static void seed_hashes(void)
 	json_object_seed(MAX(seed, 1u)); /* 0 stands for /dev/urandom */
 }
 
+/* The file may be a pipe. */
+static int load(const char *path, json_t **ret_root)
+{
+	cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	struct source source = {.fd = fd, .err = fd < 0 ? -errno : 0};
+	json_error_t error;
+	json_t *root = NULL;
+
+	seed_hashes();
+	if (!source.err)
+		root = json_load_callback(read_more, &source, JSON_REJECT_DUPLICATES, &error);
+	if (root && !source.err) {
+		*ret_root = root;
+		return 0;
+	}
+	json_decref(root);
+	if (source.err == -EFBIG)
+		log_error("config file \"%s\": larger than 1 MiB", path);
+	else if (source.err)
+		log_error("config file \"%s\": %s", path, strerror(-source.err));
+	else
+		log_error("config file \"%s\": line %d, column %d: %s", path, error.line,
+			  error.column, error.text);
+	return source.err ? source.err : -EINVAL;
+}
+
 int config_json_load(struct vm_config *config, const char *path)
 {
 	struct place place;
-	cleanup_free char *text = NULL;
-	json_error_t error;
 	json_t *root;
-	size_t len = 0;
+	size_t len;
 	int err;
 
-	err = read_file(path, &text, &len);
+	err = load(path, &root);
 	if (err)
 		return err;
-	seed_hashes();
-	root = json_loadb(text, len, JSON_REJECT_DUPLICATES, &error);
-	if (!root) {
-		log_error("config file \"%s\": line %d, column %d: %s", path, error.line,
-			  error.column, error.text);
-		return -EINVAL;
-	}
 	place.separator = ": ";
 	len = text_add(place.text, sizeof(place.text), 0, "config file \"");
 	len = text_add(place.text, 800, len, path);
