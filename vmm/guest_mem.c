@@ -52,14 +52,24 @@ static void keep_private(void *host, uint64_t size)
 	madvise(host, size, MADV_DONTFORK);
 }
 
+static void *map_fresh(uint64_t size)
+{
+	return mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+		    -1, 0);
+}
+
 /* Fresh memory at an address that is `gpa` modulo the size of a huge page. */
 static void *map_aligned(gpa_t gpa, uint64_t size)
 {
 	const uint64_t slack = GUEST_HUGE_PAGE_SIZE - GUEST_PAGE_SIZE;
-	uint8_t *all = mmap(NULL, size + slack, PROT_READ | PROT_WRITE,
-			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	uint8_t *all = map_fresh(size);
 	uint64_t head;
 
+	/* Linux 6.7 and later put what is so large on such a boundary by themselves. */
+	if (all == MAP_FAILED || (gpa - (uintptr_t)all) % GUEST_HUGE_PAGE_SIZE == 0)
+		return all;
+	munmap(all, size);
+	all = map_fresh(size + slack);
 	if (all == MAP_FAILED)
 		return MAP_FAILED;
 	head = (gpa - (uintptr_t)all) % GUEST_HUGE_PAGE_SIZE;
