@@ -5,8 +5,7 @@
  * Everything the VM needs is open by now, and no path is looked up once this is over. What a stage
  * needs, a later one gives up: that makes the order.
  *
- *  1. Environment and session keyring. May hold secrets of the user's, of which the VM needs none;
- *     no namespace keeps the keyring out. First, since nothing depends on them.
+ *  1. Environment: may hold secrets of the user's, of which the VM needs none.
  *  2. The namespaces of users and processes. Take CAP_SYS_ADMIN. Who lacks that, or what the other
  *     stages need besides, gets it within a user namespace of its own, in which only its own ids
  *     exist. Its maps are written to /proc/self, so while there is a /proc, and while the process
@@ -20,8 +19,9 @@
  *     mounted on /dev, because that is there wherever /dev/kvm is. It becomes the root by
  *     pivot_root rather than chroot, so that the old root with all mounts in it can be detached:
  *     nothing is left to climb back to. The host's name goes as well.
- *  5. The bounding set of capabilities: limits what an exec may bring, and there is none from here
- *     on. Takes one, CAP_SETPCAP, and forty calls.
+ *  5. The session keyring, which no namespace keeps out, and the bounding set of capabilities:
+ *     limits what an exec may bring, and there is none from here on. Takes one, CAP_SETPCAP, and
+ *     forty calls.
  *  6. User: root becomes "nobody", so that a descriptor or a hole that leads to the host's files
  *     leads there as somebody who owns none. Needs CAP_SETUID and CAP_SETGID, and must come after
  *     what only root may do: mounts.
@@ -35,10 +35,11 @@
  * Stages 3 and 4 take the kernel longer than all of the others, and as long as it takes to make a
  * VM. So there are two processes after stage 2: the supervisor does 3 and 4 while its child makes
  * the VM; the child then enters what the supervisor has made, and each does the rest for itself.
- * Stage 5 has nothing to do with the others' namespaces: each does it while it may have to wait,
- * the child for the jail, the supervisor for the child to have entered it. The supervisor must not
- * go further: from stage 6 on it is another user, or not dumpable, and then its namespaces are not
- * there for a child that is still as it was.
+ * Stage 5 has nothing to do with the others' namespaces: the child does it before it makes the VM,
+ * the supervisor while its child has not entered yet. From stage 6 on the supervisor is another
+ * user, or not dumpable: then its namespaces are there only for a child that may trace anybody
+ * (ptrace(2), "Ptrace access mode checking"), as root's may. So an ordinary user's supervisor must
+ * not go further while its child has not entered.
  *
  * Not here: descriptors (the caller closes what the VM does not need), limits (threads are yet to
  * be made) and system call filters.
@@ -79,22 +80,34 @@ static int leave_environment(void)
 	return 0;
 }
 
-/* Whether the process has all that the stages take. */
-static bool is_privileged(void)
+/* What the stages take, and last what makes the parent's state no matter to the child. */
+static const cap_value_t needed[] = {CAP_SYS_ADMIN, CAP_SYS_CHROOT, CAP_SETUID,
+				     CAP_SETGID,    CAP_SETPCAP,    CAP_SYS_PTRACE};
+
+enum { NEEDED_BY_STAGES = ARRAY_SIZE(needed) - 1 };
+
+/* Whether the process has the first `nr` of them. */
+static bool has_needed(size_t nr)
 {
-	static const cap_value_t needed[] = {CAP_SYS_ADMIN, CAP_SYS_CHROOT, CAP_SETUID, CAP_SETGID,
-					     CAP_SETPCAP};
 	cap_t caps = cap_get_proc();
 	cap_flag_value_t has = CAP_SET;
 	size_t i;
 
-	for (i = 0; caps && i < ARRAY_SIZE(needed) && has == CAP_SET; i++)
+	for (i = 0; caps && i < nr && has == CAP_SET; i++)
 		if (cap_get_flag(caps, needed[i], CAP_EFFECTIVE, &has))
 			has = CAP_CLEAR;
 	if (caps)
 		cap_free(caps);
 	return caps && has == CAP_SET;
 }
+
+static bool is_privileged(void)
+{
+	return has_needed(NEEDED_BY_STAGES);
+}
+
+/* Its capabilities are none over a process that is not dumpable: that was started outside. */
+static bool has_user_namespace;
 
 static int write_text(const char *path, const char *text)
 {
@@ -124,15 +137,26 @@ static int make_process_namespaces(void)
 	/* The user namespace is made first, and owns the others. */
 	if (unshare(CLONE_NEWUSER | CLONE_NEWPID))
 		return -errno;
+	has_user_namespace = true;
 	err = write_text("/proc/self/setgroups", "deny"); /* or else there is no gid_map for us */
 	if (!err)
 		err = map_id("/proc/self/uid_map", uid);
 	return err ? err : map_id("/proc/self/gid_map", gid);
 }
 
+/*
+ * Takes the kernel 0.5 ms, in which it may do nothing else on this CPU, though the child's VM waits
+ * for work on it (KVM frees old memory maps by SRCU, which calls back on the first CPU). So it is
+ * a call of its own, and comes first.
+ */
+static int make_network(void)
+{
+	return unshare(CLONE_NEWNET) ? -errno : 0;
+}
+
 static int make_namespaces(void)
 {
-	return unshare(SHARED_NAMESPACES) ? -errno : 0;
+	return unshare(SHARED_NAMESPACES & ~CLONE_NEWNET) ? -errno : 0;
 }
 
 static int enter_root(void)
@@ -188,13 +212,14 @@ static const struct stage {
 } stages[] = {
 	/* isolate_begin */
 	{"environment", leave_environment, false},
-	{"keyring", confine_keyring, true},
 	{"namespaces", make_process_namespaces, false},
 	{"scopes", confine_scopes, true},
 	/* isolate_make */
+	{"network namespace", make_network, false},
 	{"namespaces", make_namespaces, false},
 	{"empty root", enter_root, false},
-	/* isolate_wait */
+	/* isolate_each */
+	{"keyring", confine_keyring, true},
 	{"bounding set", confine_bounding_set, true},
 	/* isolate_end */
 	{"user", leave_user, true},
@@ -203,7 +228,7 @@ static const struct stage {
 	{"files", leave_files, true},
 };
 
-enum { STAGE_BEGIN = 0, STAGE_MAKE = 4, STAGE_WAIT = 6, STAGE_END = 7 };
+enum { STAGE_BEGIN = 0, STAGE_MAKE = 3, STAGE_EACH = 6, STAGE_END = 8 };
 
 /* Those from `first` on, before `end`. */
 static int run_stages(size_t first, size_t end, const struct stage **ret_stage)
@@ -261,12 +286,17 @@ int isolate_begin(void)
 
 int isolate_make(void)
 {
-	return run_logged(STAGE_MAKE, STAGE_WAIT);
+	return run_logged(STAGE_MAKE, STAGE_EACH);
 }
 
-int isolate_wait(void)
+int isolate_each(void)
 {
-	return run_logged(STAGE_WAIT, STAGE_END);
+	return run_logged(STAGE_EACH, STAGE_END);
+}
+
+bool isolate_may_end_first(void)
+{
+	return !has_user_namespace && has_needed(ARRAY_SIZE(needed));
 }
 
 int isolate_enter(int pidfd)
@@ -298,7 +328,7 @@ static int enter_own(const struct stage **ret_stage)
 {
 	cleanup_fd int self = (int)syscall(SYS_pidfd_open, getpid(), 0);
 
-	*ret_stage = &stages[STAGE_MAKE];
+	*ret_stage = &stages[STAGE_MAKE + 1];
 	return self < 0 || setns(self, SHARED_NAMESPACES) ? -errno : 0;
 }
 

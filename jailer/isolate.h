@@ -8,6 +8,8 @@
 #ifndef HUSK_ISOLATE_H
 #define HUSK_ISOLATE_H
 
+#include <stdbool.h>
+
 /*
  * Jails the calling process: namespaces of its own (user where it lacks CAP_SYS_ADMIN, mount,
  * network, IPC, UTS, cgroup, and PID for its children), an empty read-only root, no capability, no
@@ -18,13 +20,17 @@ int isolate(void);
 
 /*
  * The same by a parent and its child, each of which is jailed afterwards: isolate_begin, fork; the
- * parent isolate_make, isolate_wait, then, when the child has entered, isolate_end; the child
- * isolate_wait, isolate_enter, which takes a pidfd of the parent, and isolate_end. isolate_wait is
- * for while the one waits for the other. Each 0 or -errno.
+ * parent isolate_make, isolate_each, then, when the child has entered, isolate_end; the child
+ * isolate_each, isolate_enter, which takes a pidfd of the parent, and isolate_end. Each 0 or
+ * -errno.
+ *
+ * isolate_may_end_first: whether the parent need not wait for the child to have entered. To be
+ * asked by the parent before its isolate_end.
  */
 int isolate_begin(void);
 int isolate_make(void);
-int isolate_wait(void);
+int isolate_each(void);
+bool isolate_may_end_first(void);
 int isolate_enter(int pidfd);
 int isolate_end(void);
 

@@ -15,11 +15,11 @@
  * the jail, since a change of ids takes the wish back; until then it waits on that pipe.
  *
  * Two pipes, a byte at a time. To the child: the jail is ready. To the parent: the child is in it,
- * so that the parent may give up what the child needed of it; later, the exit status.
+ * and "nobody" as the parent is, which may signal it from then on; later, the exit status.
  *
  * The parent is in nobody's way while it waits for that byte, but it is right after it: the vCPUs'
- * threads want a CPU then. So what can be done in the meantime is: all that leaves the parent who
- * it is, since the child's setns asks whether it might trace the parent.
+ * threads want a CPU then. So it confines itself before, if it can: as root. Otherwise the child's
+ * setns takes a parent that is still who it was, and only what leaves it so can be done before.
  */
 #include "supervise.h"
 
@@ -252,58 +252,76 @@ static int keep_pipes(int alive_fd, int told_fd)
  * Whether a child that outlives its parent may stay a zombie. The host's first process reaps all
  * that come to it; that of a container may be any program.
  */
-static bool is_in_container(void)
+static bool is_in_container(int proc_fd)
 {
 	struct stat st;
 
-	return stat("/proc/self/ns/pid", &st) || st.st_ino != HOSTS_PID_NAMESPACE;
+	return fstatat(proc_fd, "self/ns/pid", &st, 0) || st.st_ino != HOSTS_PID_NAMESPACE;
 }
 
-/* The jail, in which both end up. */
-static int make_jail(void)
+/* The jail, in which both end up. First of all, as the child will soon wait for it. */
+static int make_jail(int alive_fd)
 {
 	char word = 0;
 	int err = isolate_make();
 
 	if (err)
 		return err;
-	if (write(ALIVE_FD, &word, 1) != 1 && errno != EPIPE)
+	if (write(alive_fd, &word, 1) != 1 && errno != EPIPE)
 		return failed("tell the VM's process of its jail", "");
-	return isolate_wait();
+	return isolate_each();
 }
 
-static int enter_own_jail(void)
+/* Keeps nothing but what it watches the child by. */
+static int begin_watch(struct supervisor *supervisor, int alive_fd, int told_fd)
+{
+	int err = keep_pipes(alive_fd, told_fd);
+
+	if (err)
+		return err;
+	supervisor->child_fd = (int)syscall(SYS_pidfd_open, supervisor->child, 0);
+	supervisor->signal_fd = signalfd(-1, &supervisor->watched, SFD_CLOEXEC);
+	if (supervisor->child_fd < 0 || supervisor->signal_fd < 0 || make_epoll(supervisor))
+		return failed("watch the VM's process", "; husk needs Linux 5.12 or later");
+	return 0;
+}
+
+/* Until the child is in the jail, or has ended, which is seen later on. */
+static void wait_for_child(void)
 {
 	char word;
 
-	/* Until the child is in it, or has ended, which is seen later on. */
 	while (read(TOLD_FD, &word, 1) < 0 && errno == EINTR)
 		;
-	return isolate_end();
 }
 
 static void __attribute__((noreturn))
 parent(struct supervisor *supervisor, int alive_fd, int told_fd)
 {
+	const bool has_jail = supervisor->spec->jail;
+	int proc_fd = open("/proc", O_PATH | O_CLOEXEC); /* the jail hides it */
+	int err = has_jail ? make_jail(alive_fd) : 0;
 	struct seccomp_filter filter = {0};
-	int err = keep_pipes(alive_fd, told_fd);
+	bool ends_first;
 
-	supervisor->must_reap = is_in_container(); /* asks /proc, which the jail hides */
-	supervisor->child_fd = (int)syscall(SYS_pidfd_open, supervisor->child, 0);
-	supervisor->signal_fd = signalfd(-1, &supervisor->watched, SFD_CLOEXEC);
-	if (!err &&
-	    (supervisor->child_fd < 0 || supervisor->signal_fd < 0 || make_epoll(supervisor)))
-		err = failed("watch the VM's process", "; husk needs Linux 5.12 or later");
-	if (!err && supervisor->spec->jail)
-		err = make_jail();
+	supervisor->must_reap = is_in_container(proc_fd);
+	if (!err)
+		err = begin_watch(supervisor, alive_fd, told_fd);
 	if (!err)
 		err = prepare(supervisor, &filter);
-	if (!err && supervisor->spec->jail)
-		err = enter_own_jail();
+	ends_first = has_jail && isolate_may_end_first();
+	if (!err && has_jail && !ends_first)
+		wait_for_child();
+	if (!err && has_jail)
+		err = isolate_end();
 	if (!err)
 		err = confine(&filter);
+	if (!err && ends_first)
+		wait_for_child();
 	if (!err)
 		watch(supervisor);
+	/* The end of the pipe tells a child that may not be signalled yet. */
+	close_fds(STDERR_FILENO + 1, ~0u, 0);
 	kill(supervisor->child, SIGKILL);
 	waitpid(supervisor->child, NULL, 0);
 	_exit(supervisor->spec->failed_status);
@@ -360,17 +378,15 @@ int supervise(const struct supervise_spec *spec, struct supervised *ret_child)
 	close(alive[1]);
 	close(told[0]);
 	sigprocmask(SIG_SETMASK, &supervisor.inherited, NULL);
-	return 0;
+	return spec->jail ? isolate_each() : 0;
 }
 
 static int enter_jail(struct supervised *child)
 {
 	char word;
 	ssize_t got;
-	int err = isolate_wait();
+	int err;
 
-	if (err)
-		return err;
 	do
 		got = read(child->alive_fd, &word, 1);
 	while (got < 0 && errno == EINTR);

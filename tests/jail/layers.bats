@@ -140,6 +140,14 @@ shared_namespaces() {
 	supervisor=
 }
 
+@test "root that may not trace anybody is jailed all the same" {
+	config hello '' 32
+	for try in $(seq 20); do
+		setpriv --bounding-set -sys_ptrace "$HUSK" --config-file vm.json --no-api </dev/null >out 2>err
+		[ ! -s err ]
+	done
+}
+
 @test "a host without user namespaces: an ordinary user is told so, and --no-sandbox runs" {
 	enter_shared
 	config hello '' 32
