@@ -457,11 +457,12 @@ static int start_vcpus(struct machine *machine)
 	if (!err)
 		err = seccomp_compile(SECCOMP_VCPU, mode, &machine->fds, &machine->vcpu_filter);
 	if (!err)
-		err = seccomp_compile(SECCOMP_LOOP, mode, &machine->fds, &machine->loop_filter);
-	if (!err)
 		vcpu_gate_init(&machine->gate, machine->nr_vcpus, &machine->vcpu_filter);
 	for (i = 0; !err && i < machine->nr_vcpus; i++)
 		err = vcpu_start(&machine->vcpus[i], &machine->gate, on_vcpu_end, machine);
+	/* The threads wake up and load their filter meanwhile. */
+	if (!err)
+		err = seccomp_compile(SECCOMP_LOOP, mode, &machine->fds, &machine->loop_filter);
 	if (!err && machine->config->sandbox)
 		err = confine_limits();
 	if (!err)
