@@ -135,7 +135,10 @@ static int cpu_set_msrs(int vcpu_fd, unsigned int index)
 	return set == ARRAY_SIZE(entries) ? 0 : cpu_failed("the MSRs", index);
 }
 
-/* Virtual wire mode, as firmware leaves it: the PIC reaches the first CPU by LINT0. */
+/*
+ * Virtual wire mode, as firmware leaves it: the PIC reaches the first CPU by LINT0. KVM has it so
+ * by itself, but without this a second of two vCPUs does not get its INIT (Linux 6.18, kvm_pvm).
+ */
 static int cpu_set_lapic(int vcpu_fd, unsigned int index)
 {
 	enum { LVT_LINT0 = 0x350, LVT_LINT1 = 0x360, MODE_NMI = 0x400, MODE_EXTINT = 0x700 };
