@@ -88,7 +88,7 @@ block_is() {
 	ask 'r 1' '0 0'
 	ask 'w 3ff 44' 0
 	ask f 0
-	end_guest 0 "Input\/output error"
+	end_guest 0 "I\/O error"
 	block_is disk 3ff D
 	[ "$(stat -c %s disk)" -eq $((4 << 20)) ]
 }
@@ -123,7 +123,7 @@ block_is() {
 	ask f 1
 	ask 'z 1' 1
 	ask 'd 1' 1
-	end_guest 0 "Input\/output error"
+	end_guest 0 "I\/O error"
 	wait_for umount fs
 	mount_fs
 	block_is fs/disk 1 A
