@@ -208,11 +208,12 @@ static unsigned int list_calls(const struct compiler *compiler, unsigned int cal
 static void jump_to_here(struct compiler *compiler, unsigned int at, bool if_true)
 {
 	unsigned int distance = compiler->nr - at - 1;
-	struct sock_filter *insn = &compiler->insns[at];
 	uint8_t taken = (uint8_t)distance, other = 0;
+	struct sock_filter *insn;
 
 	if (compiler->nr >= BPF_MAXINSNS)
 		return; /* too many: nobody will run it */
+	insn = &compiler->insns[at];
 	if (distance > UINT8_MAX) {
 		memmove(insn + 2, insn + 1, distance * sizeof(*insn));
 		insn[1] = (struct sock_filter){BPF_JMP | BPF_JA, 0, 0, distance};
