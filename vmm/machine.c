@@ -392,8 +392,10 @@ int machine_create(const struct vm_config *config, struct resources *resources,
 	int err;
 
 	machine = pages_alloc(sizeof(*machine));
-	if (!machine)
+	if (!machine) {
+		log_error("out of memory");
 		return -ENOMEM;
+	}
 	machine->config = config;
 	machine->resources = resources;
 	machine->timeline = timeline;
