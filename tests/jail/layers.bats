@@ -140,6 +140,16 @@ shared_namespaces() {
 	supervisor=
 }
 
+@test "an index past its array ends the VM" {
+	config hello '' 32
+	status=0
+	HUSK_PROBE="loop overrun" "$PROBE" --config-file vm.json --no-api </dev/null >out 2>err || status=$?
+	cat err
+	[ "$status" -ne 0 ]
+	lacks '^probe: read' err
+	grep 'killed by signal 4 ' err
+}
+
 @test "root that may not trace anybody is jailed all the same" {
 	config hello '' 32
 	for try in $(seq 20); do

@@ -179,6 +179,11 @@ static void run_step(char *step, bool limited)
 		attacks_run(limited);
 		return;
 	}
+	if (nr == 1 && !strcmp(words[0], "overrun")) {
+		volatile unsigned int past = STEP_WORDS_MAX;
+
+		probe_print("probe: read %p", (void *)words[past]);
+	}
 	if (nr < 2)
 		return;
 	for (i = 1; i < nr; i++) {
